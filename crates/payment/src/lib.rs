@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod bolt11;
+mod error;
+mod hash;
+mod invoice;
+mod node;
+mod payer;
+mod payment;
+mod provider;
+
+pub use bolt11::{Chain, DecodeError, Decoded, decode};
+pub use error::Error;
+pub use hash::{NodeId, PaymentHash, Preimage};
+pub use invoice::{Invoice, InvoiceState, NewHoldInvoice, NewInvoice};
+pub use node::{Balance, Capabilities, FeeModel, Info, Unit};
+pub use payer::Payer;
+pub use payment::{Doubt, FailureReason, Outcome, PayIntent, Refusal};
+pub use provider::{Cursor, Hint, HoldInvoices, Provider};

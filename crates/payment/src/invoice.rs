@@ -1,0 +1,98 @@
+//! Invoices of our own node: what is asked for, what is handed out, and in which state it is.
+
+use std::time::Duration;
+
+use poa_common::{Msat, Timestamp};
+
+use crate::{PaymentHash, Preimage};
+
+/// An invoice to make. The node chooses the preimage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewInvoice {
+    /// What the payer pays. Positive, and a whole number of the provider's [`Unit`](crate::Unit).
+    pub amount: Msat,
+    /// The digest of what the invoice pays for: invoice and preimage together prove payment for exactly that.
+    pub description_hash: [u8; 32],
+    /// How long it can be paid, from now, in whole seconds.
+    pub expiry: Duration,
+    /// The blocks the last hop must leave us, or none for the node's default. Given only where
+    /// [`Capabilities::cltv_control`](crate::Capabilities::cltv_control) says so.
+    pub min_final_cltv: Option<u16>,
+}
+
+/// A hold invoice to make. The caller chose the preimage and keeps it, encrypted, before it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHoldInvoice {
+    /// The hash of the caller's preimage.
+    pub hash: PaymentHash,
+    /// The rest, as of any invoice.
+    pub invoice: NewInvoice,
+}
+
+/// An invoice that the node has made and will honour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// The payment hash.
+    pub hash: PaymentHash,
+    /// The BOLT11 text.
+    pub bolt11: String,
+    /// What it asks for.
+    pub amount: Msat,
+    /// From when on it can no longer be paid.
+    pub expires_at: Timestamp,
+}
+
+/// The state of an invoice of our own node.
+///
+/// ```text
+/// Open ──────────────► Settled          an ordinary invoice
+/// Open ──► Accepted ──► Settled         a hold invoice
+/// Open | Accepted ────► Canceled        by us, by expiry, or by the node before the HTLCs time out
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvoiceState {
+    /// Unpaid.
+    Open,
+    /// A hold invoice: the payer's sats are locked, and not ours. They return to the payer at a height.
+    Accepted {
+        /// The sum of the parts: at least the amount, possibly more.
+        paid: Msat,
+        /// The number of HTLCs.
+        parts: u32,
+        /// The lowest height at which an HTLC times out. The node cancels some blocks before that.
+        lowest_expiry_height: u32,
+    },
+    /// Paid: the sats are ours.
+    Settled {
+        /// What arrived: at least the amount, possibly more. This is what is booked.
+        paid: Msat,
+        /// When the node settled, by its own clock.
+        at: Timestamp,
+        /// The preimage, where the node shows it.
+        preimage: Option<Preimage>,
+    },
+    /// Cancelled or expired: it will never be paid.
+    Canceled,
+}
+
+// === impl InvoiceState ===
+
+impl InvoiceState {
+    /// Whether no further change is possible.
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Self::Settled { .. } | Self::Canceled => true,
+            Self::Open | Self::Accepted { .. } => false,
+        }
+    }
+
+    /// The name for messages and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Accepted { .. } => "accepted",
+            Self::Settled { .. } => "settled",
+            Self::Canceled => "canceled",
+        }
+    }
+}
