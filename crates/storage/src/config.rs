@@ -1,0 +1,90 @@
+//! How a service reaches its database.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::Error;
+
+/// The most connections one service opens: PostgreSQL's best throughput stands at a few per core, and
+/// every further connection is memory taken from all.
+pub(crate) const MAX_CONNECTIONS: u32 = 4;
+/// An idle transaction is a bug or a dead peer; its locks must not outlive it for long.
+const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The database of one service.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `postgres://user:password@host:port/database`, or `postgres:///database?host=/socket/folder&user=name`.
+    /// No default: empty is refused.
+    pub url: SecretString,
+    /// Connections in all, 1 to 4. Default 4. A batch writer keeps one of them for itself.
+    pub max_connections: u32,
+    /// Transactions that may wait for a connection before more are refused as busy. Default 512.
+    pub max_waiting: usize,
+    /// How long a transaction or a read waits for a connection, in milliseconds. Default 5,000.
+    pub acquire_timeout_ms: u64,
+    /// How long one statement may run, in milliseconds. Default 10,000.
+    pub statement_timeout_ms: u64,
+    /// How long one statement may wait for a lock, in milliseconds. Default 5,000.
+    pub lock_timeout_ms: u64,
+    /// How long to wait at start for a database that is not up yet, in milliseconds. Default 30,000.
+    pub connect_timeout_ms: u64,
+}
+
+// === impl DatabaseConfig ===
+
+impl DatabaseConfig {
+    /// The defaults with this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: SecretString::from(url.into()), ..Self::default() }
+    }
+
+    /// The same with another number of connections, 1 to 4.
+    pub fn with_max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Connection options without limits on the time of a statement, for migrations.
+    pub(crate) fn plain_options(&self) -> Result<PgConnectOptions, Error> {
+        if !(1..=MAX_CONNECTIONS).contains(&self.max_connections) {
+            return Err(Error::Config(format!("max_connections must be 1 to {MAX_CONNECTIONS}")));
+        }
+        if self.max_waiting == 0 {
+            return Err(Error::Config("max_waiting must be at least 1".to_owned()));
+        }
+        // The parse error may quote the URL, and with it the password: only say which field.
+        self.url
+            .expose_secret()
+            .parse::<PgConnectOptions>()
+            .ok()
+            .filter(|_| !self.url.expose_secret().is_empty())
+            .ok_or_else(|| Error::Config("url is not a postgres:// URL".to_owned()))
+    }
+
+    /// Connection options of the pool.
+    pub(crate) fn pool_options(&self) -> Result<PgConnectOptions, Error> {
+        Ok(self.plain_options()?.options([
+            ("statement_timeout", self.statement_timeout_ms.to_string()),
+            ("lock_timeout", self.lock_timeout_ms.to_string()),
+            ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT.as_millis().to_string()),
+        ]))
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            url: SecretString::from(String::new()),
+            max_connections: MAX_CONNECTIONS,
+            max_waiting: 512,
+            acquire_timeout_ms: 5_000,
+            statement_timeout_ms: 10_000,
+            lock_timeout_ms: 5_000,
+            connect_timeout_ms: 30_000,
+        }
+    }
+}

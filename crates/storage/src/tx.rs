@@ -1,0 +1,101 @@
+//! A transaction on one connection, with its end in our own hands.
+//!
+//! sqlx's `Transaction` is not used: a future dropped inside its `begin()` can leave a BEGIN on the pooled
+//! connection (transact-rs/sqlx #4393), and its `commit()` takes the server's ROLLBACK of an already
+//! failed transaction for success. Here a connection goes back to the pool only after an answered COMMIT
+//! or ROLLBACK; in any other case it is closed.
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, Postgres};
+
+use crate::Error;
+
+/// An open transaction. Statements run on [`Tx::conn`]; only its owner ends it.
+pub struct Tx {
+    connection: PoolConnection<Postgres>,
+    state: State,
+    appended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing is open on the server.
+    Idle,
+    /// BEGIN was sent and no end was answered.
+    Open,
+}
+
+// === impl Tx ===
+
+impl Tx {
+    /// The executor: `sqlx::query("…").execute(tx.conn())`. Never begin, commit or set a savepoint on it.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    pub(crate) fn new(connection: PoolConnection<Postgres>) -> Self {
+        Self { connection, state: State::Idle, appended: false }
+    }
+
+    /// Notes that events were appended: the relay is woken after COMMIT.
+    pub(crate) fn note_appended(&mut self) {
+        self.appended = true;
+    }
+
+    /// Whether events were appended since the last BEGIN.
+    pub(crate) fn has_appended(&self) -> bool {
+        self.appended
+    }
+
+    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+        // Before the await: a future dropped inside it must not give the connection back.
+        self.state = State::Open;
+        self.appended = false;
+        sqlx::raw_sql("BEGIN").execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), Error> {
+        // In a transaction that has failed COMMIT rolls back and reports success. The SELECT fails there,
+        // and COMMIT is not reached: a closure that swallowed an error is told, in the same round trip.
+        match sqlx::raw_sql("SELECT 1; COMMIT").execute(&mut *self.connection).await {
+            Ok(_) => {
+                self.state = State::Idle;
+                Ok(())
+            }
+            Err(error) => {
+                let error = Error::of_commit(error);
+                if error.certainly_not_applied() {
+                    self.rollback().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Rolls back. Where that fails the connection is closed on drop, which rolls back too.
+    pub(crate) async fn rollback(&mut self) {
+        if sqlx::raw_sql("ROLLBACK").execute(&mut *self.connection).await.is_ok() {
+            self.state = State::Idle;
+        }
+    }
+
+    /// Whether the connection can serve another transaction.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.state == State::Idle
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.state == State::Open {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tx")
+    }
+}
