@@ -1,0 +1,200 @@
+//! Which statement may follow which: the grammar of a task's receipt chain as a pure state machine.
+//!
+//! The attestation service appends to it, the escrow asks it whether sats may be released, and a verifier
+//! replays it: one implementation of the rules.
+
+mod error;
+mod position;
+mod release;
+mod rules;
+
+pub use error::ChainError;
+pub use position::Position;
+pub use release::{Release, authorises_release};
+
+use crate::did::DidKey;
+use crate::digest::Digest;
+use crate::dsse::Envelope;
+use crate::statement::{
+    Body, Decision, Settlement, Statement, TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
+};
+
+/// Statements of one replayed chain. A chain needs five to seven; every lapsed claim adds one and every
+/// rejection three.
+pub const MAX_STATEMENTS: usize = 256;
+
+/// A task's statements so far, as far as they matter for what may come next.
+///
+/// [`Chain::append`] checks a statement against the grammar; it does not check signatures, because a
+/// platform's statement is appended before it is signed. [`Chain::replay`] opens envelopes, and so checks
+/// both.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    receipt_keys: Vec<DidKey>,
+    position: Position,
+    offer: Option<Statement>,
+    acceptance: Option<Statement>,
+    submission: Option<Statement>,
+    received: Option<Statement>,
+    decision: Option<Statement>,
+    settlement: Option<Statement>,
+    last: Option<Digest>,
+    length: usize,
+}
+
+// === impl Chain ===
+
+impl Chain {
+    /// An empty chain on a platform that signs with one of `receipt_keys`.
+    pub fn new(receipt_keys: &[DidKey]) -> Self {
+        Self {
+            receipt_keys: receipt_keys.to_vec(),
+            position: Position::Start,
+            offer: None,
+            acceptance: None,
+            submission: None,
+            received: None,
+            decision: None,
+            settlement: None,
+            last: None,
+            length: 0,
+        }
+    }
+
+    /// Opens each envelope (which verifies its signature) and appends its statement, in order.
+    pub fn replay<'a>(
+        envelopes: impl IntoIterator<Item = &'a Envelope>,
+        receipt_keys: &[DidKey],
+    ) -> Result<Self, ChainError> {
+        let mut chain = Self::new(receipt_keys);
+        for (place, envelope) in envelopes.into_iter().enumerate() {
+            let statement = envelope.open().map_err(|source| ChainError::Envelope { place, source })?;
+            chain.append(statement)?;
+        }
+        Ok(chain)
+    }
+
+    /// Whether `statement` may come next. It changes nothing.
+    pub fn check(&self, statement: &Statement) -> Result<(), ChainError> {
+        rules::check(self, statement)
+    }
+
+    /// Appends a statement. After an error the chain is as it was.
+    pub fn append(&mut self, statement: Statement) -> Result<(), ChainError> {
+        self.check(&statement)?;
+        self.position = Position::after(statement.body());
+        self.last = Some(statement.digest());
+        self.length = self.length.saturating_add(1);
+        match statement.body() {
+            Body::TermsOffered(_) => self.offer = Some(statement),
+            Body::TermsAccepted(_) => {
+                self.acceptance = Some(statement);
+                (self.submission, self.received, self.decision) = (None, None, None);
+            }
+            Body::WorkSubmitted(_) => {
+                self.submission = Some(statement);
+                (self.received, self.decision) = (None, None);
+            }
+            Body::WorkReceived(_) => self.received = Some(statement),
+            Body::Decision(_) => self.decision = Some(statement),
+            Body::Settlement(_) => self.settlement = Some(statement),
+        }
+        Ok(())
+    }
+
+    /// Where the task stands.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// How many statements were appended.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether nothing was appended yet.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The digest of the last statement: the predecessor of the next, unless that is a new claim.
+    pub fn last(&self) -> Option<Digest> {
+        self.last
+    }
+
+    /// The offer's statement.
+    pub fn offer(&self) -> Option<&Statement> {
+        self.offer.as_ref()
+    }
+
+    /// The statement of the current claim.
+    pub fn acceptance(&self) -> Option<&Statement> {
+        self.acceptance.as_ref()
+    }
+
+    /// The statement of the current claim's latest submission.
+    pub fn submission(&self) -> Option<&Statement> {
+        self.submission.as_ref()
+    }
+
+    /// The platform's receipt of that submission.
+    pub fn received(&self) -> Option<&Statement> {
+        self.received.as_ref()
+    }
+
+    /// The decision on that submission, or on the task.
+    pub fn decision(&self) -> Option<&Statement> {
+        self.decision.as_ref()
+    }
+
+    /// The settlement.
+    pub fn settlement(&self) -> Option<&Statement> {
+        self.settlement.as_ref()
+    }
+
+    /// What the offer says.
+    pub fn terms_offered(&self) -> Option<&TermsOffered> {
+        self.offer.as_ref()?.body().as_terms_offered()
+    }
+
+    /// What the current claim says.
+    pub fn terms_accepted(&self) -> Option<&TermsAccepted> {
+        self.acceptance.as_ref()?.body().as_terms_accepted()
+    }
+
+    /// What the latest submission says.
+    pub fn work_submitted(&self) -> Option<&WorkSubmitted> {
+        self.submission.as_ref()?.body().as_work_submitted()
+    }
+
+    /// What the platform says of it.
+    pub fn work_received(&self) -> Option<&WorkReceived> {
+        self.received.as_ref()?.body().as_work_received()
+    }
+
+    /// What the decision says.
+    pub fn decided(&self) -> Option<&Decision> {
+        self.decision.as_ref()?.body().as_decision()
+    }
+
+    /// What the settlement says.
+    pub fn settled(&self) -> Option<&Settlement> {
+        self.settlement.as_ref()?.body().as_settlement()
+    }
+}
+
+/// The places of the statements that a receipt needs: the last one and its predecessors back to the offer, in
+/// order. Claims that lapsed and what happened under them are left out, because a claim's predecessor is
+/// the offer.
+pub fn receipt_path(statements: &[Statement]) -> Vec<usize> {
+    let mut path = Vec::new();
+    let mut wanted = statements.last().map(Statement::digest);
+    for (place, statement) in statements.iter().enumerate().rev() {
+        if Some(statement.digest()) == wanted {
+            path.push(place);
+            wanted = statement.context().predecessor;
+        }
+    }
+    path.reverse();
+    path
+}

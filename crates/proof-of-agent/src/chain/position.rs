@@ -1,0 +1,92 @@
+//! Where a task stands in its chain, and the table of what may come next.
+
+use crate::statement::{Body, DecisionKind, SettlementKind};
+
+/// Where a task stands, by its last statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Position {
+    /// No statement yet.
+    Start,
+    /// Offered, never claimed.
+    Offered,
+    /// Claimed. Whether the claim's lease has run out, the chain does not know.
+    Accepted,
+    /// A result was submitted; the platform's receipt must follow.
+    Submitted,
+    /// The platform has the result; it must be decided.
+    Received,
+    /// The result was rejected: another submission, another claim, or the end.
+    Rejected,
+    /// The result counts as accepted: the sats may be released, and nothing else.
+    Approved,
+    /// Expired or canceled: the sats may be refunded, and nothing else.
+    Withdrawn,
+    /// The sats moved; nothing follows.
+    Settled,
+}
+
+// === impl Position ===
+
+impl Position {
+    /// The position that a statement leads to.
+    pub(super) fn after(body: &Body) -> Self {
+        match body {
+            Body::TermsOffered(_) => Self::Offered,
+            Body::TermsAccepted(_) => Self::Accepted,
+            Body::WorkSubmitted(_) => Self::Submitted,
+            Body::WorkReceived(_) => Self::Received,
+            Body::Decision(decision) => match decision.kind {
+                DecisionKind::Accepted | DecisionKind::DeadlinePassed | DecisionKind::CriteriaMet => {
+                    Self::Approved
+                }
+                DecisionKind::Rejected => Self::Rejected,
+                DecisionKind::Expired | DecisionKind::Canceled => Self::Withdrawn,
+            },
+            Body::Settlement(_) => Self::Settled,
+        }
+    }
+
+    /// Whether `body` may come next: the whole grammar.
+    pub fn may_be_followed_by(self, body: &Body) -> bool {
+        match body {
+            Body::TermsOffered(_) => self == Self::Start,
+            Body::TermsAccepted(_) => matches!(self, Self::Offered | Self::Accepted | Self::Rejected),
+            Body::WorkSubmitted(_) => matches!(self, Self::Accepted | Self::Rejected),
+            Body::WorkReceived(_) => self == Self::Submitted,
+            Body::Decision(decision) => match decision.kind {
+                DecisionKind::Accepted
+                | DecisionKind::DeadlinePassed
+                | DecisionKind::CriteriaMet
+                | DecisionKind::Rejected => self == Self::Received,
+                DecisionKind::Expired | DecisionKind::Canceled => {
+                    matches!(self, Self::Offered | Self::Accepted | Self::Rejected)
+                }
+            },
+            Body::Settlement(settlement) => match settlement.kind {
+                SettlementKind::Released => self == Self::Approved,
+                SettlementKind::Refunded => matches!(self, Self::Offered | Self::Rejected | Self::Withdrawn),
+            },
+        }
+    }
+
+    /// The position as a message and a script name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Offered => "offered",
+            Self::Accepted => "accepted",
+            Self::Submitted => "submitted",
+            Self::Received => "received",
+            Self::Rejected => "rejected",
+            Self::Approved => "approved",
+            Self::Withdrawn => "withdrawn",
+            Self::Settled => "settled",
+        }
+    }
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

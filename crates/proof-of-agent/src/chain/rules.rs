@@ -1,0 +1,180 @@
+//! The checks of one statement against the chain before it.
+
+use poa_common::Msat;
+
+use super::{Chain, ChainError, MAX_STATEMENTS};
+use crate::digest::Digest;
+use crate::statement::{
+    AgentKeyState, Body, Decision, DecisionKind, Kind, ReleasePolicy, Role, Settlement, SettlementKind,
+    Statement, Subject, SubjectName, TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
+};
+
+type Result<T = ()> = std::result::Result<T, ChainError>;
+
+pub(super) fn check(chain: &Chain, statement: &Statement) -> Result {
+    if chain.len() >= MAX_STATEMENTS {
+        return Err(ChainError::TooLong);
+    }
+    if !chain.position.may_be_followed_by(statement.body()) {
+        return Err(out_of_order(chain, statement));
+    }
+    let context = statement.context();
+    if context.role == Role::Platform && !chain.receipt_keys.contains(&context.signer) {
+        return Err(ChainError::NotAReceiptKey(context.signer));
+    }
+    // The terms open the chain, and everything after is held against them.
+    let (Some(offer), Some(terms)) = (chain.offer(), chain.terms_offered()) else {
+        return Ok(());
+    };
+    same_task(offer, statement)?;
+    match statement.body() {
+        Body::TermsOffered(_) => Err(out_of_order(chain, statement)),
+        Body::TermsAccepted(accepted) => {
+            follows(offer.digest(), statement)?;
+            terms_accepted(chain, terms, accepted)
+        }
+        Body::WorkSubmitted(work) => {
+            follows_last(chain, statement)?;
+            work_submitted(chain, statement, work)
+        }
+        Body::WorkReceived(received) => {
+            follows_last(chain, statement)?;
+            same_subject(chain, offer, statement)?;
+            work_received(chain, statement, received)
+        }
+        Body::Decision(decision) => {
+            follows_last(chain, statement)?;
+            same_subject(chain, offer, statement)?;
+            requester_key(offer, statement)?;
+            decided(chain, statement, terms, decision)
+        }
+        Body::Settlement(settlement) => {
+            follows_last(chain, statement)?;
+            same_subject(chain, offer, statement)?;
+            settled(chain, statement, terms, settlement)
+        }
+    }
+}
+
+fn out_of_order(chain: &Chain, statement: &Statement) -> ChainError {
+    ChainError::Order { position: chain.position, kind: statement.kind() }
+}
+
+fn ensure(holds: bool, statement: &Statement, field: &'static str) -> Result {
+    if holds { Ok(()) } else { Err(ChainError::Mismatch { kind: statement.kind(), field }) }
+}
+
+fn same_task(offer: &Statement, statement: &Statement) -> Result {
+    let (first, this) = (offer.context(), statement.context());
+    ensure(first.task == this.task, statement, "task")?;
+    ensure(first.network == this.network, statement, "network")?;
+    ensure(first.origin == this.origin, statement, "logOrigin")
+}
+
+fn follows(expected: Digest, statement: &Statement) -> Result {
+    if statement.context().predecessor == Some(expected) {
+        Ok(())
+    } else {
+        Err(ChainError::Predecessor { kind: statement.kind(), expected })
+    }
+}
+
+fn follows_last(chain: &Chain, statement: &Statement) -> Result {
+    chain.last().map_or(Ok(()), |last| follows(last, statement))
+}
+
+/// What follows a submission is about its result; what comes without one is about the terms.
+fn same_subject(chain: &Chain, offer: &Statement, statement: &Statement) -> Result {
+    let expected = match chain.submission() {
+        Some(submission) => submission.subject(),
+        None => Subject { name: SubjectName::Terms, sha256: offer.digest() },
+    };
+    ensure(statement.subject() == expected, statement, "subject")
+}
+
+/// A requester who signs with a key of its own is the one who signed the offer.
+fn requester_key(offer: &Statement, statement: &Statement) -> Result {
+    let by_requester = statement.context().role == Role::Requester;
+    let same =
+        offer.context().role == Role::Requester && offer.context().signer == statement.context().signer;
+    ensure(!by_requester || same, statement, "signer")
+}
+
+fn terms_accepted(chain: &Chain, terms: &TermsOffered, accepted: &TermsAccepted) -> Result {
+    let mismatch = |field| ChainError::Mismatch { kind: Kind::TermsAccepted, field };
+    if terms.direct_agent.is_some_and(|agent| agent != accepted.agent) {
+        return Err(mismatch("agent"));
+    }
+    if accepted.lease_seconds > terms.claim_seconds {
+        return Err(mismatch("leaseSeconds"));
+    }
+    match chain.terms_accepted().map(|before| before.claim_number) {
+        Some(before) if accepted.claim_number <= before => {
+            Err(ChainError::ClaimNumber { before, found: accepted.claim_number })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Who claimed hands in, with the same key.
+fn work_submitted(chain: &Chain, statement: &Statement, work: &WorkSubmitted) -> Result {
+    let (Some(acceptance), Some(accepted)) = (chain.acceptance(), chain.terms_accepted()) else {
+        return Err(out_of_order(chain, statement));
+    };
+    ensure(work.agent == accepted.agent, statement, "agent")?;
+    ensure(work.claim_number == accepted.claim_number, statement, "claimNumber")?;
+    ensure(work.acceptance == acceptance.digest(), statement, "acceptance")?;
+    ensure(statement.context().signer == acceptance.context().signer, statement, "signer")
+}
+
+/// The platform names the agent, the account and the key that the agent's own statements name.
+fn work_received(chain: &Chain, statement: &Statement, received: &WorkReceived) -> Result {
+    let (Some(submission), Some(accepted)) = (chain.submission(), chain.terms_accepted()) else {
+        return Err(out_of_order(chain, statement));
+    };
+    ensure(received.agent == accepted.agent, statement, "agent")?;
+    ensure(received.account == accepted.account, statement, "account")?;
+    ensure(received.agent_key == submission.context().signer, statement, "agentKey")
+}
+
+fn decided(chain: &Chain, statement: &Statement, terms: &TermsOffered, decision: &Decision) -> Result {
+    let policy = match decision.kind {
+        DecisionKind::CriteriaMet => Some(ReleasePolicy::OnAttestation),
+        DecisionKind::Accepted | DecisionKind::DeadlinePassed => Some(ReleasePolicy::OnAcceptance),
+        DecisionKind::Rejected | DecisionKind::Expired | DecisionKind::Canceled => None,
+    };
+    if let Some(failed) = decision.failed_criterion {
+        let place = usize::try_from(failed).ok();
+        if place.is_none_or(|place| place >= terms.criteria.len()) {
+            return Err(ChainError::NoSuchCriterion);
+        }
+    }
+    let Some(policy) = policy else {
+        return Ok(());
+    };
+    if policy != terms.policy {
+        return Err(ChainError::Policy);
+    }
+    match chain.work_received().map(|received| received.agent_key_state) {
+        Some(AgentKeyState::Active) => Ok(()),
+        Some(AgentKeyState::Superseded | AgentKeyState::Compromised) => Err(ChainError::AgentKeyNotActive),
+        None => Err(out_of_order(chain, statement)),
+    }
+}
+
+/// The sats moved as the terms say, to whom the platform's receipt names.
+fn settled(chain: &Chain, statement: &Statement, terms: &TermsOffered, settlement: &Settlement) -> Result {
+    ensure(settlement.escrow == terms.escrow, statement, "escrow")?;
+    ensure(settlement.rail == terms.rail, statement, "rail")?;
+    ensure(settlement.amount_msat == terms.price_msat, statement, "amountMsat")?;
+    ensure(settlement.payer == terms.requester, statement, "payer")?;
+    let (fee, net, payee) = match settlement.kind {
+        SettlementKind::Released => {
+            (terms.fee_msat, terms.payee_net_msat, chain.work_received().map(|received| received.account))
+        }
+        SettlementKind::Refunded => (Msat::ZERO, Msat::ZERO, None),
+    };
+    ensure(settlement.fee_msat == fee, statement, "feeMsat")?;
+    ensure(settlement.payee_msat == net, statement, "payeeMsat")?;
+    ensure(settlement.payee == payee, statement, "payee")
+}

@@ -1,0 +1,104 @@
+//! Why a receipt is not believed: one variant per cause.
+
+use poa_common::{Network, Timestamp};
+
+use crate::chain::{ChainError, Position};
+use crate::checkpoint::CheckpointError;
+use crate::dsse::EnvelopeError;
+use crate::tlog::TlogError;
+
+/// Why a receipt is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The trust root is too old.
+    #[error("the trust root expired at {expires}: get a newer one from someone you trust")]
+    TrustRootExpired {
+        /// When it expired.
+        expires: Timestamp,
+    },
+    /// Another network than was asked for.
+    #[error("the receipt is of the network {found}, expected {expected}")]
+    Network {
+        /// What the trust root or the policy asks for.
+        expected: Network,
+        /// What the receipt says.
+        found: Network,
+    },
+    /// The checkpoint is not signed by the trusted log.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log is smaller than it was before.
+    #[error("the log has {found} entries, and had at least {expected} before: it was forked or rolled back")]
+    LogShrank {
+        /// What the verifier saw before.
+        expected: u64,
+        /// What the checkpoint says.
+        found: u64,
+    },
+    /// No statement at all.
+    #[error("the bundle holds no statement")]
+    Empty,
+    /// An envelope is not a signed statement.
+    #[error("statement {place}: {source}")]
+    Envelope {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+        /// What is wrong with it.
+        source: EnvelopeError,
+    },
+    /// A statement names another log than the trust root.
+    #[error("statement {place} was made for another log than the trusted one")]
+    Origin {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+    },
+    /// A statement is of another task than the bundle.
+    #[error("statement {place} is of another task than the bundle")]
+    Task {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+    },
+    /// A statement is not in the log at the place that the bundle gives.
+    #[error("statement {place} is not proved to be in the log: {source}")]
+    NotInLog {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+        /// What is wrong with the proof.
+        source: TlogError,
+    },
+    /// A statement was logged before the one that it follows.
+    #[error("statement {place} was logged before the statement that it follows")]
+    LogOrder {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+    },
+    /// The platform named another place for the submission than where it is.
+    #[error("statement {place} names another place in the log than that of the submission")]
+    SubmissionIndex {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+    },
+    /// A statement may not stand where it stands.
+    #[error("statement {place}: {source}")]
+    Chain {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+        /// Why.
+        source: ChainError,
+    },
+    /// The input is not the one that the terms name.
+    #[error("the input is not the one that the terms name")]
+    OtherInput,
+    /// The result is not the one that the agent signed.
+    #[error("the result is not the one that the agent signed")]
+    OtherResult,
+    /// There is a result, and the receipt is about none.
+    #[error("the receipt is about no result: nothing was submitted")]
+    NoResult,
+    /// The policy asks for a payment, and there is none.
+    #[error("the receipt proves no payment: the task is {position}")]
+    NotPaid {
+        /// Where the task stands.
+        position: Position,
+    },
+}

@@ -1,0 +1,1 @@
+//! Tests of the receipt protocol as its callers use it.
