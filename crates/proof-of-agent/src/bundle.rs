@@ -49,7 +49,8 @@ pub struct BundleEntry {
     pub envelope: Envelope,
     /// Its place in the log.
     pub log_index: u64,
-    /// The inclusion proof, nearest hash first.
+    /// The inclusion proof, nearest hash first. Empty where the statement is not in the published tree yet: such a
+    /// bundle shows what is coming, and does not verify.
     pub proof: Vec<Digest>,
 }
 

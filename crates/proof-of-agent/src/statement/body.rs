@@ -38,8 +38,9 @@ pub enum Criterion {
     Size {
         /// The fewest bytes.
         min_bytes: u64,
-        /// The most bytes.
-        max_bytes: u64,
+        /// The most bytes; absent for no bound.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_bytes: Option<u64>,
     },
     /// The result is UTF-8 text in which this pattern is found (RE2 syntax, not anchored).
     Regex {
@@ -84,6 +85,9 @@ pub struct TermsOffered {
     pub requester: AccountId,
     /// One line that says what is asked.
     pub title: String,
+    /// The capability that the agent needs, such as `text.summarize`, if one is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capability: Option<String>,
     /// The input that the agent works on.
     pub input: Content,
     /// What the result must fulfil. Empty: the requester judges freely.
@@ -290,11 +294,19 @@ impl Criterion {
 // === impl Content ===
 
 impl Content {
-    /// The name of `bytes`.
+    /// The media type of bytes that nobody gave a type.
+    pub const UNTYPED: &'static str = "application/octet-stream";
+
+    /// The name of `bytes`. An empty media type stands for [`Content::UNTYPED`].
     pub fn of(bytes: &[u8], media_type: impl Into<String>) -> Self {
         // A slice has at most 2^63 bytes.
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Self { sha256: Digest::of(bytes), size, media_type: media_type.into() }
+        Self::new(Digest::of(bytes), u64::try_from(bytes.len()).unwrap_or(u64::MAX), media_type)
+    }
+
+    /// The name of bytes that are elsewhere. An empty media type stands for [`Content::UNTYPED`].
+    pub fn new(sha256: Digest, size: u64, media_type: impl Into<String>) -> Self {
+        let media_type = Some(media_type.into()).filter(|media_type| !media_type.is_empty());
+        Self { sha256, size, media_type: media_type.unwrap_or_else(|| Self::UNTYPED.to_owned()) }
     }
 
     /// Whether these are the bytes.

@@ -11,6 +11,8 @@ use crate::json::MAX_INTEGER;
 
 /// Bytes of a task's title.
 pub const MAX_TITLE_BYTES: usize = 800;
+/// Bytes of a capability's name.
+pub const MAX_CAPABILITY_BYTES: usize = 255;
 /// Criteria of one task.
 pub const MAX_CRITERIA: usize = 20;
 /// Bytes of an inline JSON schema.
@@ -121,6 +123,9 @@ fn subject_of(subject: Subject, context: &Context, body: &Body) -> Result {
 
 fn terms_offered(terms: &TermsOffered) -> Result {
     text(&terms.title, "title", MAX_TITLE_BYTES)?;
+    if let Some(capability) = &terms.capability {
+        text(capability, "capability", MAX_CAPABILITY_BYTES)?;
+    }
     content(&terms.input, "input")?;
     ensure(terms.criteria.len() <= MAX_CRITERIA, "criteria", "too many")?;
     terms.criteria.iter().try_for_each(criterion)?;
@@ -147,7 +152,7 @@ fn criterion(criterion: &Criterion) -> Result {
         Criterion::JsonSchema { schema } => text(schema, "criteria.jsonSchema.schema", MAX_SCHEMA_BYTES),
         Criterion::Digest { .. } => Ok(()),
         Criterion::Size { min_bytes, max_bytes } => ensure(
-            min_bytes <= max_bytes && *max_bytes <= MAX_INTEGER,
+            *min_bytes <= max_bytes.unwrap_or(MAX_INTEGER) && max_bytes.is_none_or(|max| max <= MAX_INTEGER),
             "criteria.size",
             "expected minBytes <= maxBytes <= 2^53 - 1",
         ),

@@ -15,8 +15,8 @@ pub use body::{
     SettlementKind, TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
 };
 pub use check::{
-    MAX_CRITERIA, MAX_MEDIA_TYPE_BYTES, MAX_ORIGIN_BYTES, MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES,
-    MAX_TEXT_BYTES, MAX_TITLE_BYTES, MAX_TRANSFERS,
+    MAX_CAPABILITY_BYTES, MAX_CRITERIA, MAX_MEDIA_TYPE_BYTES, MAX_ORIGIN_BYTES, MAX_PATTERN_BYTES,
+    MAX_SCHEMA_BYTES, MAX_TEXT_BYTES, MAX_TITLE_BYTES, MAX_TRANSFERS,
 };
 pub use context::{Author, Context, Nonce, Role, Subject, SubjectName};
 
@@ -30,8 +30,9 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 pub const TYPE_NAMESPACE: &str = "urn:uuid:6ebeb7d1-33c1-44dd-946e-1f07280a6e9f#";
 /// The version of every predicate type.
 pub const TYPE_VERSION: &str = "v1";
-/// Bytes of one statement. Inputs and results stand in it by digest, so that only the criteria are long.
-pub const MAX_STATEMENT_BYTES: usize = 128 * 1024;
+/// Bytes of one statement: its envelope, in base 64, then fits the 64 KiB that an RPC field carries. Inputs and
+/// results stand in it by digest, so that only the criteria are long.
+pub const MAX_STATEMENT_BYTES: usize = 47 * 1024;
 
 /// The kind of a statement, in the order in which they occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -58,6 +58,12 @@ pub enum VerifyError {
         /// The place in the bundle, counted from 0.
         place: usize,
     },
+    /// The log has promised a place for the statement, and has not published it yet.
+    #[error("statement {place} is not in the published log yet: get the bundle again in a moment")]
+    Pending {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+    },
     /// A statement is not in the log at the place that the bundle gives.
     #[error("statement {place} is not proved to be in the log: {source}")]
     NotInLog {

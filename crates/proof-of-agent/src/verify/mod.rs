@@ -106,6 +106,9 @@ fn logged(
     checkpoint: &Checkpoint,
     place: usize,
 ) -> Result<(), VerifyError> {
+    if entry.log_index >= checkpoint.size {
+        return Err(VerifyError::Pending { place });
+    }
     let leaf = LogEntry::of_opened(&entry.envelope, statement)
         .map_err(|source| VerifyError::Envelope { place, source })?
         .leaf_hash();
