@@ -8,6 +8,7 @@ mod node;
 mod payer;
 mod payment;
 mod provider;
+pub mod simulated;
 
 pub use bolt11::{Chain, DecodeError, Decoded, decode};
 pub use error::Error;

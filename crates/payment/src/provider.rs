@@ -59,7 +59,7 @@ pub trait Provider: Send + Sync + 'static {
     /// gives [`Error::WrongState`], and stays paid: payment and cancellation exclude each other at the node.
     fn cancel_invoice(&self, hash: PaymentHash) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Hints of ordinary invoices from a cursor on. Ends when the node is lost: open it again from the last
+    /// Hints of invoices from a cursor on; hold invoices may be among them or not. Ends when the node is lost: open it again from the last
     /// cursor. A cursor that is too old starts at the oldest hint there is.
     fn watch_invoices(&self, from: Cursor) -> BoxStream<'static, Hint>;
 
