@@ -1,0 +1,10 @@
+//! The storage layer against a real PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod batch;
+mod embedded;
+mod events;
+mod idempotency;
+mod support;
+mod transact;

@@ -1,0 +1,56 @@
+//! What the tests share: a database with one small table.
+
+use poa_common::Env;
+use poa_storage::{Database, DatabaseConfig, Error, Tx};
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// As a service's first migration would be.
+const SCHEMA: &str = "CREATE TABLE notes (
+    id bigint NOT NULL,
+    text text NOT NULL,
+    CONSTRAINT notes_pkey PRIMARY KEY (id),
+    CONSTRAINT notes_text_not_empty CHECK (text <> '')
+);";
+
+pub(crate) fn migrator() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "notes".into(),
+        MigrationType::Simple,
+        SCHEMA.into_sql_str(),
+        false,
+    )])
+}
+
+pub(crate) async fn database(connections: u32) -> (Database, String) {
+    let url = poa_testkit::fresh_database("storage").await;
+    let config = DatabaseConfig::new(url.clone()).with_max_connections(connections);
+    (Database::connect(&config, &migrator()).await.unwrap(), url)
+}
+
+pub(crate) fn env() -> Env {
+    poa_testkit::env(1).0
+}
+
+pub(crate) async fn insert(tx: &mut Tx, id: i64) -> Result<(), Error> {
+    sqlx::query("INSERT INTO notes (id, text) VALUES ($1, 'note')").bind(id).execute(tx.conn()).await?;
+    Ok(())
+}
+
+pub(crate) async fn count(db: &Database) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM notes").fetch_one(db.read()).await.unwrap()
+}
+
+/// Sessions of this database that sit in an open transaction.
+pub(crate) async fn idle_in_transaction(db: &Database) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
+    )
+    .fetch_one(db.read())
+    .await
+    .unwrap()
+}
