@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+pub mod client;
+pub mod config;
+pub mod keyring;
+pub mod layers;
+pub mod metrics;
+pub mod token;
+
+mod admin;
+mod context;
+mod error;
+mod lifecycle;
+mod principal;
+mod readiness;
+mod request;
+mod server;
+mod system;
+mod telemetry;
+mod transport;
+
+pub use admin::AdminServer;
+pub use context::Context;
+pub use error::{Error, failure, status};
+pub use lifecycle::Lifecycle;
+pub use principal::{Caller, Principal};
+pub use readiness::{Latch, Readiness};
+pub use request::{account, principal, request_uuid, user, validate};
+pub use server::{App, BuildError, Deps, main, run_app, serve_grpc};
+pub use system::system_env;
+pub use telemetry::init as init_telemetry;
+pub use transport::{InProcess, Listen, Target, bind};

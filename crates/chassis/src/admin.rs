@@ -1,0 +1,63 @@
+//! The admin port: liveness, readiness, metrics, and the operators' methods.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+use crate::config::ServerConfig;
+use crate::layers::{Gate, Port, wrap};
+use crate::lifecycle::Lifecycle;
+use crate::readiness::Readiness;
+use crate::server::{Deps, serve_grpc};
+use crate::transport::Listen;
+
+/// The admin port of a process, which may hold the admin methods of several services.
+#[derive(Debug)]
+pub struct AdminServer {
+    router: Router,
+}
+
+// === impl AdminServer ===
+
+impl AdminServer {
+    /// `/livez`, `/readyz` and `/metrics`.
+    pub fn new(readiness: Readiness, lifecycle: &Lifecycle) -> Self {
+        let draining = lifecycle.draining();
+        let ready = move || async move {
+            let missing = readiness.missing();
+            if draining.is_cancelled() {
+                (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned())
+            } else if missing.is_empty() {
+                (StatusCode::OK, "ready\n".to_owned())
+            } else {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", missing.join(", ")))
+            }
+        };
+        let router = Router::new()
+            .route("/livez", get(|| async { "alive\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(|| async { crate::metrics::render() }));
+        Self { router }
+    }
+
+    /// Adds the admin methods of a service.
+    #[must_use]
+    pub fn with(mut self, routes: tonic::service::Routes, config: &ServerConfig, deps: &Deps) -> Self {
+        let gate = Arc::new(Gate::new(Arc::clone(&deps.keyring), deps.env.clone(), Port::Admin));
+        let methods = routes.prepare().into_axum_router().reset_fallback();
+        self.router = self.router.merge(wrap(methods, gate, &config.limits, &deps.lifecycle));
+        self
+    }
+
+    /// Serves until the process stops: metrics are wanted while it drains, too.
+    pub async fn serve(
+        self,
+        listen: Listen,
+        config: &ServerConfig,
+        lifecycle: &Lifecycle,
+    ) -> Result<(), tonic::transport::Error> {
+        serve_grpc(listen, self.router, config, lifecycle.stopping()).await
+    }
+}

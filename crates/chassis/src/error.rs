@@ -1,0 +1,224 @@
+//! From a service's own errors to `google.rpc.Status` with details, and back on the caller's side.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use poa_common::{Code, FieldViolation, ServiceError};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::context::Context;
+
+/// `google.rpc.ErrorInfo.domain` of every error of this API.
+pub(crate) const DOMAIN: &str = "proof-of-agent";
+/// How many field violations one answer names: headers are capped.
+const MAX_VIOLATIONS: usize = 20;
+/// The longest description of a violation, in characters: headers are capped.
+const MAX_DESCRIPTION: usize = 160;
+/// When to try again where an error does not say.
+const DEFAULT_RETRY: Duration = Duration::from_millis(250);
+
+/// What any server may answer, whatever it serves.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No token, or one that does not hold.
+    #[error("the credentials are {problem}: sign in or refresh, then call again")]
+    CredentialsInvalid {
+        /// `missing`, `malformed`, `expired`, `unknown key`, …
+        problem: &'static str,
+    },
+    /// The token lacks the method's scope.
+    #[error("the token lacks the scope {scope}")]
+    ScopeMissing {
+        /// The scope that is needed.
+        scope: &'static str,
+    },
+    /// The method is for another kind of caller.
+    #[error("this method is for {audience} callers")]
+    AudienceMismatch {
+        /// Who may call it.
+        audience: &'static str,
+    },
+    /// Fields break the contract's bounds.
+    #[error("{} of the request's fields are not as the contract says: {}", .0.len(), summary(.0))]
+    FieldsInvalid(Vec<FieldViolation>),
+    /// Too much at once; nothing was done.
+    #[error("the server is at its limit and did nothing: try again in a moment")]
+    Overloaded,
+    /// The caller's own rate limit.
+    #[error("too many requests: try again in {} ms", .retry_after.as_millis())]
+    RateLimited {
+        /// When there is room again.
+        retry_after: Duration,
+    },
+    /// Another service or store is down.
+    #[error("{dependency} cannot be reached: try again in a moment")]
+    DependencyUnavailable {
+        /// What is down.
+        dependency: &'static str,
+    },
+    /// The time of the call ran out.
+    #[error("the time of the call ran out; ask again with the same request_id")]
+    DeadlineExceeded,
+    /// A bug.
+    #[error("something went wrong on our side; the request id names the log entry")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a caller learns from another service's error.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The status code.
+    pub code: tonic::Code,
+    /// The reason of `ErrorInfo`, where there is one.
+    pub reason: String,
+    /// The metadata of `ErrorInfo`.
+    pub metadata: HashMap<String, String>,
+    /// The message.
+    pub message: String,
+}
+
+/// Turns an error of a service into a status with details. Logs what only an operator should see, once.
+pub fn status(error: impl ServiceError) -> tonic::Status {
+    let code = error.code();
+    let request_id = Context::current().map(|context| context.request_id.to_string()).unwrap_or_default();
+    if code == Code::Internal {
+        tracing::error!(request_id, error = chain(&error), "request failed");
+    } else if let Some(source) = error.source() {
+        tracing::warn!(request_id, reason = error.reason(), error = chain(source), "request refused");
+    }
+
+    let metadata: HashMap<String, String> =
+        error.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, metadata);
+    for violation in error.violations().iter().take(MAX_VIOLATIONS) {
+        let description: String = violation.description.chars().take(MAX_DESCRIPTION).collect();
+        details.add_bad_request_violation(violation.field.clone(), description);
+    }
+    let retry_after = error.retry_after().or((code == Code::Unavailable).then_some(DEFAULT_RETRY));
+    if let Some(delay) = retry_after {
+        details.set_retry_info(Some(delay));
+    }
+    if !request_id.is_empty() {
+        details.set_request_info(request_id, "");
+    }
+    tonic::Status::with_error_details(grpc_code(code), error.to_string(), details)
+}
+
+/// Reads another service's error.
+pub fn failure(status: &tonic::Status) -> Failure {
+    let info = status.get_details_error_info();
+    Failure {
+        code: status.code(),
+        reason: info.as_ref().map(|info| info.reason.clone()).unwrap_or_default(),
+        metadata: info.map(|info| info.metadata).unwrap_or_default(),
+        message: status.message().to_owned(),
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+fn grpc_code(code: Code) -> tonic::Code {
+    match code {
+        Code::Unauthenticated => tonic::Code::Unauthenticated,
+        Code::PermissionDenied => tonic::Code::PermissionDenied,
+        Code::NotFound => tonic::Code::NotFound,
+        Code::InvalidArgument => tonic::Code::InvalidArgument,
+        Code::FailedPrecondition => tonic::Code::FailedPrecondition,
+        Code::Aborted => tonic::Code::Aborted,
+        Code::AlreadyExists => tonic::Code::AlreadyExists,
+        Code::ResourceExhausted => tonic::Code::ResourceExhausted,
+        Code::DeadlineExceeded => tonic::Code::DeadlineExceeded,
+        Code::Unavailable => tonic::Code::Unavailable,
+        Code::Internal => tonic::Code::Internal,
+    }
+}
+
+fn summary(violations: &[FieldViolation]) -> String {
+    violations.first().map(|first| format!("{} {}", first.field, first.description)).unwrap_or_default()
+}
+
+// === impl Error ===
+
+impl ServiceError for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::CredentialsInvalid { .. } => Code::Unauthenticated,
+            Self::ScopeMissing { .. } | Self::AudienceMismatch { .. } => Code::PermissionDenied,
+            Self::FieldsInvalid(_) => Code::InvalidArgument,
+            Self::RateLimited { .. } => Code::ResourceExhausted,
+            Self::Overloaded | Self::DependencyUnavailable { .. } => Code::Unavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::CredentialsInvalid { .. } => "CREDENTIALS_INVALID",
+            Self::ScopeMissing { .. } => "SCOPE_MISSING",
+            Self::AudienceMismatch { .. } => "AUDIENCE_MISMATCH",
+            Self::FieldsInvalid(_) => "FIELDS_INVALID",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Overloaded => "OVERLOADED",
+            Self::DependencyUnavailable { .. } => "DEPENDENCY_UNAVAILABLE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Internal(_) => "INTERNAL",
+        }
+    }
+
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::CredentialsInvalid { problem } => vec![("problem", (*problem).to_owned())],
+            Self::ScopeMissing { scope } => vec![("scope", (*scope).to_owned())],
+            Self::AudienceMismatch { audience } => vec![("audience", (*audience).to_owned())],
+            Self::DependencyUnavailable { dependency } => vec![("dependency", (*dependency).to_owned())],
+            Self::FieldsInvalid(_)
+            | Self::RateLimited { .. }
+            | Self::Overloaded
+            | Self::DeadlineExceeded
+            | Self::Internal(_) => Vec::new(),
+        }
+    }
+
+    fn violations(&self) -> &[FieldViolation] {
+        match self {
+            Self::FieldsInvalid(violations) => violations,
+            Self::CredentialsInvalid { .. }
+            | Self::ScopeMissing { .. }
+            | Self::AudienceMismatch { .. }
+            | Self::RateLimited { .. }
+            | Self::Overloaded
+            | Self::DependencyUnavailable { .. }
+            | Self::DeadlineExceeded
+            | Self::Internal(_) => &[],
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::CredentialsInvalid { .. }
+            | Self::ScopeMissing { .. }
+            | Self::AudienceMismatch { .. }
+            | Self::FieldsInvalid(_)
+            | Self::Overloaded
+            | Self::DependencyUnavailable { .. }
+            | Self::DeadlineExceeded
+            | Self::Internal(_) => None,
+        }
+    }
+
+    fn certainly_not_applied(&self) -> bool {
+        !matches!(self, Self::DeadlineExceeded | Self::Internal(_))
+    }
+}

@@ -1,0 +1,304 @@
+//! A deployment's keys on disk: what a server may sign with, and whom it believes.
+//!
+//! | file | who needs it | what it is |
+//! |---|---|---|
+//! | `jwt.key` | auth | signs access tokens |
+//! | `jwks.json` | all | the public keys of access tokens; auth writes it |
+//! | `service-NAME.key` | that service | signs its service tokens |
+//! | `services.json` | all | the public keys of the services |
+//! | `NAME.secret` | that service | 32 random bytes: page tokens, derived secrets |
+//! | `admin.token` | operators, all | the first admin credential |
+//!
+//! Files are 0600, folders 0700. A key that is there is never replaced.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use poa_common::Env;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
+use crate::principal::Principal;
+use crate::token;
+
+/// How often an unknown key id may make us read the key file again.
+const RELOAD_EVERY: Duration = Duration::from_secs(1);
+/// How long before its end a service token is replaced.
+const SERVICE_TOKEN_MARGIN: Duration = Duration::from_secs(20);
+
+/// What one server may sign with and whom it believes.
+pub struct Keyring {
+    dir: PathBuf,
+    service: &'static str,
+    audience: String,
+    env: Env,
+    signing_key: SigningKey,
+    secret: [u8; 32],
+    admin_digest: [u8; 32],
+    access_keys: Published,
+    service_keys: Published,
+    tokens: Mutex<Vec<(&'static str, String, Instant)>>,
+}
+
+/// A key file that others write and we follow.
+struct Published {
+    path: PathBuf,
+    keys: RwLock<Vec<(String, VerifyingKey)>>,
+    read_at: Mutex<Option<Instant>>,
+}
+
+/// A JSON Web Key Set of Ed25519 keys (RFC 8037).
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Jwk {
+    kty: String,
+    crv: String,
+    alg: String,
+    #[serde(rename = "use")]
+    usage: String,
+    kid: String,
+    x: String,
+}
+
+/// Makes whatever is missing of a deployment's keys.
+pub fn provision(dir: &Path, services: &[&str], env: &Env) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let jwt = signing_key(&dir.join("jwt.key"), env)?;
+    write_jwks(&dir.join("jwks.json"), &[(key_id(&jwt.verifying_key()), jwt.verifying_key())])?;
+    let mut public = Vec::new();
+    for service in services {
+        let key = signing_key(&dir.join(format!("service-{service}.key")), env)?;
+        public.push(((*service).to_owned(), key.verifying_key()));
+        create(&dir.join(format!("{service}.secret")), || env.random::<32>().to_vec())?;
+    }
+    write_jwks(&dir.join("services.json"), &public)?;
+    create(&dir.join("admin.token"), || {
+        format!("poaadmin_{}\n", hex::encode(env.random::<32>())).into_bytes()
+    })?;
+    Ok(())
+}
+
+/// Reads a signing key (PKCS#8 PEM), or makes it where there is none.
+pub fn signing_key(path: &Path, env: &Env) -> io::Result<SigningKey> {
+    let made = || {
+        let key = SigningKey::from_bytes(&env.random());
+        key.to_pkcs8_pem(LineEnding::LF).map(|pem| pem.as_bytes().to_vec()).unwrap_or_default()
+    };
+    let pem = create(path, made)?;
+    let text = std::str::from_utf8(&pem).map_err(|_| unusable(path))?;
+    SigningKey::from_pkcs8_pem(text).map_err(|_| unusable(path))
+}
+
+/// The id under which a token key is published: the first 16 hex digits of its SHA-256.
+pub fn key_id(key: &VerifyingKey) -> String {
+    hex::encode(&Sha256::digest(key.as_bytes())[..8])
+}
+
+/// Writes a key set, whole or not at all.
+pub fn write_jwks(path: &Path, keys: &[(String, VerifyingKey)]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    fs::write(&part, jwks_json(keys))?;
+    fs::rename(&part, path)
+}
+
+/// A key set as JSON.
+pub fn jwks_json(keys: &[(String, VerifyingKey)]) -> String {
+    let keys = keys
+        .iter()
+        .map(|(kid, key)| Jwk {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            alg: "EdDSA".to_owned(),
+            usage: "sig".to_owned(),
+            kid: kid.clone(),
+            x: URL_SAFE_NO_PAD.encode(key.as_bytes()),
+        })
+        .collect();
+    serde_json::to_string_pretty(&Jwks { keys }).unwrap_or_default()
+}
+
+/// Creates a file with what `content` makes, or reads the one that is there. Two starters agree on one file.
+fn create(path: &Path, content: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if !path.exists() {
+        let part = path.with_extension(format!("part-{}", std::process::id()));
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)
+            .map_err(named)?;
+        file.write_all(&content()).and_then(|()| file.sync_all()).map_err(named)?;
+        // A hard link fails where another starter was first: then theirs counts.
+        let linked = fs::hard_link(&part, path);
+        fs::remove_file(&part).map_err(named)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    fs::read(path).map_err(named)
+}
+
+fn unusable(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no usable key", path.display()))
+}
+
+// === impl Keyring ===
+
+impl Keyring {
+    /// Opens the keys of one service. Everything must be there: see [`provision`].
+    pub fn open(dir: &Path, service: &'static str, audience: &str, env: &Env) -> io::Result<Self> {
+        let read = |name: String| {
+            let path = dir.join(name);
+            fs::read(&path).map_err(|error| {
+                let hint = "run `poa-mesh init` to make a deployment's keys";
+                io::Error::new(error.kind(), format!("{}: {error}; {hint}", path.display()))
+            })
+        };
+        let key_file = format!("service-{service}.key");
+        let pem = read(key_file.clone())?;
+        let signing_key = std::str::from_utf8(&pem)
+            .ok()
+            .and_then(|text| SigningKey::from_pkcs8_pem(text).ok())
+            .ok_or_else(|| unusable(&dir.join(key_file)))?;
+        let secret_file = format!("{service}.secret");
+        let secret = read(secret_file.clone())?.try_into().map_err(|_| unusable(&dir.join(secret_file)))?;
+        let admin = read("admin.token".to_owned())?;
+        Ok(Self {
+            service,
+            audience: audience.to_owned(),
+            env: env.clone(),
+            signing_key,
+            secret,
+            admin_digest: Sha256::digest(admin.trim_ascii()).into(),
+            access_keys: Published::new(dir.join("jwks.json")),
+            service_keys: Published::new(dir.join("services.json")),
+            tokens: Mutex::new(Vec::new()),
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// The folder of the keys, for what a service keeps beside them.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The deployment's audience.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// The service's own 32 secret bytes, for page tokens and derived secrets.
+    pub fn secret(&self) -> [u8; 32] {
+        self.secret
+    }
+
+    /// Checks an account's access token.
+    pub fn verify_access(&self, token: &str) -> Result<Principal, Error> {
+        let (kid, kind) = token::peek(token)?;
+        if kind != token::Kind::Access {
+            return Err(Error::CredentialsInvalid { problem: "a service's, not an account's" });
+        }
+        let key =
+            self.access_keys.find(&kid).ok_or(Error::CredentialsInvalid { problem: "of an unknown key" })?;
+        token::verify_access(token, &key, &self.audience, self.env.now())
+    }
+
+    /// Checks another service's token; answers with its name.
+    pub fn verify_service(&self, token: &str) -> Result<String, Error> {
+        let (kid, kind) = token::peek(token)?;
+        if kind != token::Kind::Service {
+            return Err(Error::CredentialsInvalid { problem: "an account's, not a service's" });
+        }
+        let key =
+            self.service_keys.find(&kid).ok_or(Error::CredentialsInvalid { problem: "of an unknown key" })?;
+        token::verify_service(token, &key, &kid, self.service, self.env.now())
+    }
+
+    /// Whether a token is the operator's. Compares digests, so that time tells nothing of the secret.
+    pub fn is_admin(&self, token: &str) -> bool {
+        <[u8; 32]>::from(Sha256::digest(token.trim())) == self.admin_digest
+    }
+
+    /// A token for calls to another service, made anew shortly before the last one ends.
+    pub(crate) fn service_token(&self, callee: &'static str) -> Result<String, Error> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = token::SERVICE_LIFETIME.saturating_sub(SERVICE_TOKEN_MARGIN);
+        if let Some((_, token, _)) =
+            tokens.iter().find(|(name, _, made)| *name == callee && made.elapsed() < fresh)
+        {
+            return Ok(token.clone());
+        }
+        let token = token::sign_service(&self.signing_key, self.service, callee, self.env.now())?;
+        tokens.retain(|(name, _, _)| *name != callee);
+        tokens.push((callee, token.clone(), Instant::now()));
+        Ok(token)
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring")
+            .field("service", &self.service)
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Published ===
+
+impl Published {
+    fn new(path: PathBuf) -> Self {
+        Self { path, keys: RwLock::new(Vec::new()), read_at: Mutex::new(None) }
+    }
+
+    /// The key of an id; an unknown id makes us look at the file again, at most once a second.
+    fn find(&self, kid: &str) -> Option<VerifyingKey> {
+        self.known(kid).or_else(|| {
+            self.reload();
+            self.known(kid)
+        })
+    }
+
+    fn known(&self, kid: &str) -> Option<VerifyingKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().find(|(id, _)| id == kid).map(|(_, key)| *key)
+    }
+
+    fn reload(&self) {
+        let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if read_at.is_some_and(|at| at.elapsed() < RELOAD_EVERY) {
+            return;
+        }
+        *read_at = Some(Instant::now());
+        match read_jwks(&self.path) {
+            Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys,
+            Err(error) => tracing::error!(file = %self.path.display(), %error, "cannot read the key set"),
+        }
+    }
+}
+
+fn read_jwks(path: &Path) -> io::Result<Vec<(String, VerifyingKey)>> {
+    let jwks: Jwks = serde_json::from_slice(&fs::read(path)?)?;
+    let usable = jwks.keys.into_iter().filter_map(|jwk| {
+        let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(&jwk.x).ok()?.try_into().ok()?;
+        Some((jwk.kid, VerifyingKey::from_bytes(&bytes).ok()?))
+    });
+    Ok(usable.collect())
+}

@@ -1,0 +1,240 @@
+//! Runs a server: from configuration to the last answered call.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use clap::Parser;
+use poa_common::Env;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::admin::AdminServer;
+use crate::client::Peers;
+use crate::config::{self, ServerConfig};
+use crate::keyring::Keyring;
+use crate::layers::{Gate, Port, wrap};
+use crate::lifecycle::{Lifecycle, signalled};
+use crate::readiness::Readiness;
+use crate::transport::{Listen, Target, bind};
+
+/// Why a server could not be built.
+pub type BuildError = Box<dyn StdError + Send + Sync>;
+
+/// Half-open streams that a peer may reset before it is cut off (CVE-2023-44487).
+const PENDING_RESETS: usize = 20;
+/// Streams that we reset ourselves before a peer is cut off.
+const LOCAL_RESETS: usize = 256;
+/// How long an aged connection may finish what it does.
+const AGE_GRACE: Duration = Duration::from_secs(60);
+/// A silent connection is asked whether it lives this often.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// How long workers may take to end.
+const WORKER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a service is built from.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    /// Time and randomness.
+    pub env: Env,
+    /// What it may sign with, and whom it believes.
+    pub keyring: Arc<Keyring>,
+    /// The other services.
+    pub peers: Peers,
+    /// Where its workers live.
+    pub lifecycle: Lifecycle,
+    /// What must be up before it is ready.
+    pub readiness: Readiness,
+}
+
+/// A service, built.
+#[derive(Debug)]
+pub struct App {
+    /// The service's name, such as `escrow`.
+    pub name: &'static str,
+    /// The full names of the gRPC services on the service port, for health and reflection.
+    pub services: &'static [&'static str],
+    /// Public and internal methods.
+    pub routes: Routes,
+    /// Admin methods.
+    pub admin: Option<Routes>,
+}
+
+#[derive(Parser)]
+struct Arguments {
+    /// A TOML file; the environment (POA__SECTION__FIELD) wins over it.
+    #[arg(long, value_name = "FILE", env = "POA_CONFIG")]
+    config: Option<PathBuf>,
+    /// Prints the configuration as it is understood, and ends.
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// The whole `main` of a server: reads its configuration, builds the service, serves until SIGTERM, drains.
+pub fn main<C, F, Fut>(
+    name: &'static str,
+    defaults: &C,
+    server: fn(&C) -> &ServerConfig,
+    build: F,
+) -> ExitCode
+where
+    C: Serialize + DeserializeOwned,
+    F: FnOnce(C, Deps) -> Fut,
+    Fut: Future<Output = Result<App, BuildError>>,
+{
+    let arguments = Arguments::parse();
+    let config = match config::load(defaults, arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return fail(name, &error),
+    };
+    if arguments.print_config {
+        return match config::print(&config) {
+            Ok(text) => {
+                println!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(name, &error),
+        };
+    }
+    crate::telemetry::init(&server(&config).log);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(name, &error),
+    };
+    match runtime.block_on(run(name, config, server, build)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(name, error.as_ref()),
+    }
+}
+
+/// Serves one built service on one port, with health and reflection, until the drain has ended.
+pub async fn run_app(app: App, config: &ServerConfig, deps: &Deps, listen: Listen) -> Result<(), BuildError> {
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    for service in app.services {
+        health_reporter.set_service_status(*service, tonic_health::ServingStatus::Serving).await;
+    }
+    let mut routes = app.routes.add_service(health);
+    if config.reflection {
+        let mut reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS);
+        for service in app.services {
+            reflection = reflection.with_service_name(*service);
+        }
+        routes = routes.add_service(reflection.build_v1()?);
+    }
+    let gate = Arc::new(Gate::new(Arc::clone(&deps.keyring), deps.env.clone(), Port::Service));
+    let router = wrap(routes.prepare().into_axum_router(), gate, &config.limits, &deps.lifecycle);
+    serve_grpc(listen, router, config, deps.lifecycle.draining()).await?;
+    Ok(())
+}
+
+/// Serves a router over HTTP/2 and HTTP/1.1 until `end`, then lets calls finish within the drain time.
+pub async fn serve_grpc(
+    listen: Listen,
+    router: Router,
+    config: &ServerConfig,
+    end: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let limits = &config.limits;
+    let mut server = Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(limits.streams_per_connection)
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
+        .http2_max_header_list_size(limits.header_bytes)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_connection_age(Duration::from_secs(limits.connection_age_seconds))
+        .max_connection_age_grace(AGE_GRACE);
+    let router = server.add_routes(Routes::from(router));
+    let ended = end.clone();
+    let patience = async move {
+        ended.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(config.drain_seconds)).await;
+    };
+    let serving = async move {
+        match listen {
+            Listen::Tcp(listener) => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                router.serve_with_incoming_shutdown(incoming, end.cancelled_owned()).await
+            }
+            Listen::InProcess(pipes) => {
+                let incoming = ReceiverStream::new(pipes).map(Ok::<_, std::io::Error>);
+                router.serve_with_incoming_shutdown(incoming, end.cancelled_owned()).await
+            }
+        }
+    };
+    tokio::select! {
+        served = serving => served,
+        () = patience => {
+            tracing::warn!("calls were cut off at the end of the drain");
+            Ok(())
+        }
+    }
+}
+
+async fn run<C, F, Fut>(
+    name: &'static str,
+    config: C,
+    server: fn(&C) -> &ServerConfig,
+    build: F,
+) -> Result<(), BuildError>
+where
+    F: FnOnce(C, Deps) -> Fut,
+    Fut: Future<Output = Result<App, BuildError>>,
+{
+    crate::metrics::install();
+    let env = crate::system::system_env();
+    let common = server(&config).clone();
+    let keyring = Arc::new(Keyring::open(&common.keys_dir, name, &common.audience, &env)?);
+    let targets = common.peers.iter().map(|(peer, address)| (peer.clone(), Target::Address(address.clone())));
+    let deps = Deps {
+        env,
+        peers: Peers::new(targets.collect(), Arc::clone(&keyring)),
+        keyring,
+        lifecycle: Lifecycle::default(),
+        readiness: Readiness::default(),
+    };
+    let (admin_listen, admin_address) = bind(common.admin_listen).await?;
+    let (listen, address) = bind(common.listen).await?;
+    let mut app = build(config, deps.clone()).await?;
+    let mut admin = AdminServer::new(deps.readiness.clone(), &deps.lifecycle);
+    if let Some(routes) = app.admin.take() {
+        admin = admin.with(routes, &common, &deps);
+    }
+    let lifecycle = deps.lifecycle.clone();
+    lifecycle.spawn("admin", {
+        let (common, lifecycle) = (common.clone(), lifecycle.clone());
+        async move {
+            if let Err(error) = admin.serve(admin_listen, &common, &lifecycle).await {
+                tracing::error!(%error, "the admin port failed");
+            }
+        }
+    });
+    tracing::info!(service = name, %address, %admin_address, "serving");
+    let on_signal = lifecycle.clone();
+    tokio::spawn(async move {
+        signalled().await;
+        tracing::info!("draining");
+        on_signal.begin_drain();
+    });
+    let served = run_app(app, &common, &deps, listen).await;
+    lifecycle.stop(WORKER_PATIENCE).await;
+    tracing::info!(service = name, "stopped");
+    served
+}
+
+fn fail(name: &str, error: &dyn StdError) -> ExitCode {
+    eprintln!("poa-{name}: {}", crate::error::chain(error));
+    ExitCode::FAILURE
+}

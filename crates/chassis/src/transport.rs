@@ -1,0 +1,62 @@
+//! How servers are reached: over TCP, or inside one process over an in-memory pipe that carries the same HTTP/2
+//! through the same layers.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// Bytes that an in-memory pipe holds in each direction.
+const PIPE_BYTES: usize = 256 * 1_024;
+/// Connections that wait to be accepted in memory.
+const PIPE_BACKLOG: usize = 64;
+
+/// Where a server accepts connections.
+#[derive(Debug)]
+pub enum Listen {
+    /// A bound socket.
+    Tcp(TcpListener),
+    /// The accepting end of an in-memory transport.
+    InProcess(mpsc::Receiver<DuplexStream>),
+}
+
+/// Where a client connects to.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// An address such as `http://127.0.0.1:50053`.
+    Address(String),
+    /// The connecting end of an in-memory transport.
+    InProcess(InProcess),
+}
+
+/// The connecting end of an in-memory transport.
+#[derive(Clone, Debug)]
+pub struct InProcess(mpsc::Sender<DuplexStream>);
+
+/// Binds a socket; port 0 lets the system choose.
+pub async fn bind(address: SocketAddr) -> io::Result<(Listen, SocketAddr)> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+    let bound = listener.local_addr()?;
+    Ok((Listen::Tcp(listener), bound))
+}
+
+// === impl InProcess ===
+
+impl InProcess {
+    /// Both ends of a new in-memory transport.
+    pub fn pair() -> (Self, Listen) {
+        let (sender, receiver) = mpsc::channel(PIPE_BACKLOG);
+        (Self(sender), Listen::InProcess(receiver))
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn connect(&self) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        self.0.send(theirs).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+        Ok(ours)
+    }
+}
