@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod bolt11;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod hash;
 mod invoice;
