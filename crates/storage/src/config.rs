@@ -14,11 +14,12 @@ pub(crate) const MAX_CONNECTIONS: u32 = 4;
 const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The database of one service.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// `postgres://user:password@host:port/database`, or `postgres:///database?host=/socket/folder&user=name`.
     /// No default: empty is refused.
+    #[serde(serialize_with = "without_password")]
     pub url: SecretString,
     /// Connections in all, 1 to 4. Default 4. A batch writer keeps one of them for itself.
     pub max_connections: u32,
@@ -32,6 +33,17 @@ pub struct DatabaseConfig {
     pub lock_timeout_ms: u64,
     /// How long to wait at start for a database that is not up yet, in milliseconds. Default 30,000.
     pub connect_timeout_ms: u64,
+}
+
+/// Prints a URL for `--print-config`: all of it but the password.
+fn without_password<S: serde::Serializer>(url: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    let url = url.expose_secret();
+    let shown = url.split_once("://").and_then(|(scheme, rest)| {
+        let (login, place) = rest.split_once('@')?;
+        let (user, _password) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}:***@{place}"))
+    });
+    serializer.serialize_str(shown.as_deref().unwrap_or(url))
 }
 
 // === impl DatabaseConfig ===
