@@ -39,7 +39,7 @@ pub struct DatabaseConfig {
 fn without_password<S: serde::Serializer>(url: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     let url = url.expose_secret();
     let shown = url.split_once("://").and_then(|(scheme, rest)| {
-        let (login, place) = rest.split_once('@')?;
+        let (login, place) = rest.rsplit_once('@')?;
         let (user, _password) = login.split_once(':')?;
         Some(format!("{scheme}://{user}:***@{place}"))
     });
