@@ -50,10 +50,10 @@ CREATE INDEX events_published_topic ON events_published (topic, position);
 
 -- One row: the last position given out. Locked by the relay at work.
 CREATE TABLE events_head (
-    only boolean NOT NULL DEFAULT true,
+    single boolean NOT NULL DEFAULT true,
     position bigint NOT NULL,
-    CONSTRAINT events_head_pkey PRIMARY KEY (only),
-    CONSTRAINT events_head_single CHECK (only)
+    CONSTRAINT events_head_pkey PRIMARY KEY (single),
+    CONSTRAINT events_head_single CHECK (single)
 ) WITH (fillfactor = 50);
 
 INSERT INTO events_head (position) VALUES (0);

@@ -109,7 +109,12 @@ impl Error {
     /// The storage error in the chain of a service's own error, however it is wrapped.
     pub(crate) fn in_chain(error: &(dyn StdError + 'static)) -> Option<Self> {
         let mut next = Some(error);
-        while let Some(current) = next {
+        while let Some(link) = next {
+            // The `Arc` of a cause is a link of its own, and its `source()` skips what it holds.
+            let current: &(dyn StdError + 'static) = match link.downcast_ref::<Source>() {
+                Some(shared) => &**shared,
+                None => link,
+            };
             if let Some(found) = current.downcast_ref::<Self>() {
                 return Some(found.clone());
             }
