@@ -1,12 +1,14 @@
 //! Payments that our node sends: the intent, and what is known of its outcome.
 
+use std::fmt;
+
 use poa_common::{Msat, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{PaymentHash, Preimage};
 
 /// A payment to send, as the caller has committed it before it asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PayIntent {
     /// The payment hash: the key under which the payment is known for ever.
     pub hash: PaymentHash,
@@ -90,6 +92,21 @@ pub enum Doubt {
     NotFound,
     /// No answer, or none that can be understood.
     NoAnswer,
+}
+
+// === impl PayIntent ===
+
+impl fmt::Debug for PayIntent {
+    /// Without the text: an invoice belongs in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hash, bolt11: _, amount, fee_limit, deadline } = self;
+        f.debug_struct("PayIntent")
+            .field("hash", hash)
+            .field("amount", amount)
+            .field("fee_limit", fee_limit)
+            .field("deadline", deadline)
+            .finish_non_exhaustive()
+    }
 }
 
 // === impl Outcome ===

@@ -1,7 +1,7 @@
 //! The node itself, synchronous and single-threaded: state, journal, keys. Its decisions are in `receive` and
 //! `send`; all of them change the state through [`Core::commit`] alone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use poa_common::{Env, Msat, Timestamp};
@@ -39,6 +39,9 @@ pub(super) struct Core {
 impl Core {
     /// Opens or creates the node's file, and lets the network finish what was in flight.
     pub(super) fn open(options: &Options, env: Env) -> Result<Self, OpenError> {
+        if options.opening_balance.is_negative() || options.opening_balance > Msat::SUPPLY {
+            return Err(OpenError::Balance);
+        }
         let path = options.path.clone();
         let mut state: Option<State> = None;
         let opened = Journal::open(&path, |line, payload| replay(&mut state, line, payload));
@@ -116,19 +119,6 @@ impl Core {
         self.snapshot_bytes = self.journal.bytes();
         tracing::debug!(bytes = self.snapshot_bytes, "the simulated node's journal was compacted");
         Ok(())
-    }
-
-    /// The sum of everything that the node has or expects back: a check for tests.
-    #[cfg(test)]
-    pub(super) fn wealth(&self) -> Msat {
-        self.state.spendable.checked_add(self.state.outgoing).unwrap()
-    }
-}
-
-impl Options {
-    /// A node in this file, with 0.1 bitcoin to send and the height of a young chain.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), opening_balance: Msat::new(10_000_000_000), opening_height: 800_000 }
     }
 }
 

@@ -87,9 +87,21 @@ pub enum OpenError {
     /// The randomness gave no valid key, or the file's key is none.
     #[error("the simulated node has no valid key")]
     Key,
+    /// The opening balance is negative or more than all bitcoin.
+    #[error("the simulated node's opening balance is out of range")]
+    Balance,
     /// What was in flight could not be finished.
     #[error("the simulated node could not finish its payments in flight")]
     Conclude(#[source] Error),
+}
+
+// === impl Options ===
+
+impl Options {
+    /// A node in this file, with 0.1 bitcoin to send and the height of a young chain.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), opening_balance: Msat::new(10_000_000_000), opening_height: 800_000 }
+    }
 }
 
 // === impl SimulatedNode ===
@@ -116,6 +128,7 @@ impl SimulatedNode {
     }
 
     /// Adds faults for the calls to come. `false` if there was no room for all of them.
+    #[must_use]
     pub fn script(&self, faults: impl IntoIterator<Item = Fault>) -> bool {
         self.inner.script.extend(faults)
     }

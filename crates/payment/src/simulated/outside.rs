@@ -61,6 +61,9 @@ pub enum FaucetError {
         /// What it asks for.
         asked: Msat,
     },
+    /// The node would hold more than all bitcoin there will ever be.
+    #[error("the node would hold more than all bitcoin")]
+    Supply,
     /// No part, or more than a channel has slots.
     #[error("a payment has between 1 and 483 parts")]
     TooManyParts,
@@ -102,7 +105,7 @@ impl SimulatedNode {
         attempt: Attempt,
     ) -> Result<InvoiceState, FaucetError> {
         let text = bolt11.to_owned();
-        self.run(move |core| Ok(core.receive(&text, attempt).map(|(_, state)| state))).await?
+        self.run(move |core| Ok(core.receive(&text, attempt))).await?
     }
 
     /// A wallet outside asks for sats. Its invoice can be paid by any simulated node, and needs no memory.

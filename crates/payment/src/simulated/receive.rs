@@ -155,11 +155,7 @@ impl Core {
     }
 
     /// Somebody outside pays one of our invoices.
-    pub(super) fn receive(
-        &mut self,
-        text: &str,
-        attempt: Attempt,
-    ) -> Result<(PaymentHash, InvoiceState), FaucetError> {
+    pub(super) fn receive(&mut self, text: &str, attempt: Attempt) -> Result<InvoiceState, FaucetError> {
         let decoded = bolt11::decode(text)?;
         let hash = decoded.hash;
         self.expire(hash)?;
@@ -172,6 +168,10 @@ impl Core {
         let most = row.amount.get().saturating_mul(MAX_OVERPAYMENT);
         if paid < row.amount || paid.get() > most || paid > Msat::SUPPLY {
             return Err(FaucetError::WrongAmount { asked: row.amount });
+        }
+        let wealth = self.state.wealth().and_then(|wealth| wealth.checked_add(paid));
+        if !wealth.is_ok_and(|wealth| wealth <= Msat::SUPPLY) {
+            return Err(FaucetError::Supply);
         }
         if !(1..=MAX_PARTS).contains(&attempt.parts) {
             return Err(FaucetError::TooManyParts);
@@ -187,7 +187,7 @@ impl Core {
             }
         };
         self.commit(vec![record])?;
-        self.invoice(hash)?.map(|state| (hash, state)).ok_or(FaucetError::NotOurs)
+        self.invoice(hash)?.ok_or(FaucetError::NotOurs)
     }
 
     /// The chain grows: accepted invoices whose HTLCs come close to their timeout are given back.

@@ -70,6 +70,11 @@ impl State {
         }
     }
 
+    /// All sats that are the node's or pass through it. Kept within all bitcoin, so that no sum overflows.
+    pub(super) fn wealth(&self) -> Result<Msat, MsatError> {
+        Msat::checked_sum([self.spendable, self.incoming, self.outgoing])
+    }
+
     /// Takes one change. An error leaves the state half changed: it is not to be used any more.
     pub(super) fn apply(&mut self, record: Record) -> Result<(), Illegal> {
         match record {

@@ -75,6 +75,19 @@ async fn a_payer_may_overpay_up_to_twice_and_never_underpay() {
 }
 
 #[tokio::test]
+async fn the_faucet_cannot_pour_more_than_all_bitcoin_and_the_node_lives_on() {
+    let fixture = Fixture::new(32);
+    let half = NewInvoice { amount: Msat::new(Msat::SUPPLY.get() / 2), ..fixture.request() };
+    let first = fixture.node.create_invoice(half.clone()).await.unwrap();
+    fixture.node.pay_invoice(&first.bolt11).await.unwrap();
+    let second = fixture.node.create_invoice(half).await.unwrap();
+    let error = fixture.node.pay_invoice(&second.bolt11).await.unwrap_err();
+    assert!(matches!(error, FaucetError::Supply), "{error:?}");
+    let small = fixture.invoice().await;
+    fixture.node.pay_invoice(&small.bolt11).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_faucet_pays_this_nodes_invoices_alone() {
     let (fixture, other) = (Fixture::new(24), Fixture::new(25));
     let foreign = other.invoice().await;
