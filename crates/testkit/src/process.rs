@@ -152,3 +152,26 @@ impl Drop for Process {
         self.kill();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_process_is_awaited_by_what_it_logs_and_ends_when_asked() {
+        let shell = ProcessSpec::new("/bin/sh").arg("-c").env("WORD", "ready");
+        let mut process = shell.arg("trap 'exit 7' TERM; echo $WORD; while :; do sleep 0.01; done").spawn();
+        process.wait_ready(SOON, async |process| process.log().contains("ready")).await;
+        assert!(process.exited().is_none());
+        assert_eq!(process.terminate(SOON).await.code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_killed_process_is_gone() {
+        let mut process = ProcessSpec::new("/bin/sh").arg("-c").arg("trap '' TERM; sleep 60").spawn();
+        process.kill();
+        assert!(process.exited().is_some_and(|status| !status.success()));
+    }
+}

@@ -15,6 +15,10 @@ use super::{EmbeddedError, Layout, PORT, ROLE, io_error};
 
 /// Crash recovery of a small cluster takes seconds; a machine under load takes its time.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// After a kill the old server's children hold its memory for a moment, and a new one refuses to start.
+const START_ATTEMPTS: u32 = 5;
+/// Between two of them.
+const START_PAUSE: Duration = Duration::from_millis(300);
 /// How often the server's status file is read meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The last part of the log that an error quotes, in bytes.
@@ -48,6 +52,24 @@ pub(super) fn ensure(
         return Ok(true);
     }
     own_folder(&layout.run, user)?;
+    let mut attempt = 1;
+    loop {
+        match start(layout, binaries, user, durable) {
+            Ok(()) => return Ok(false),
+            Err(error) if attempt >= START_ATTEMPTS => return Err(error),
+            Err(_) => std::thread::sleep(START_PAUSE),
+        }
+        attempt += 1;
+    }
+}
+
+/// Starts the server and waits until it takes connections.
+fn start(
+    layout: &Layout,
+    binaries: &Binaries,
+    user: Option<&User>,
+    durable: bool,
+) -> Result<(), EmbeddedError> {
     let (pid, ended) = spawn(layout, binaries, user, durable)?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
@@ -57,7 +79,7 @@ pub(super) fn ensure(
         }
         // The pid too: a status file left by a killed server may say ready.
         if status(layout).is_some_and(|(of, status)| of == pid && status == "ready") {
-            return Ok(false);
+            return Ok(());
         }
         if Instant::now() > deadline {
             return Err(failed("postgres", "was not ready in time", layout));

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{TestResult, count, database, idle_in_transaction};
+use crate::support::{TestResult, count, database, database_behind_proxy, idle_in_transaction};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Fails its whole statement, by the CHECK on the text.
@@ -196,16 +196,33 @@ const DIE_AT_COMMIT: &str = "
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = 13) EXECUTE FUNCTION die();";
 
 #[tokio::test]
-async fn an_unanswered_commit_is_resolved_by_the_records() -> TestResult {
+async fn a_commit_that_the_server_refuses_by_dying_is_reported_as_unknown() -> TestResult {
     let (db, _) = database(3).await;
     sqlx::raw_sql(DIE_AT_COMMIT).execute(db.read()).await?;
-    // What the record of a commit that did arrive looks like: 12 is there, whoever asks.
-    sqlx::query("INSERT INTO notes (id, text) VALUES (12, 'note')").execute(db.read()).await?;
     let notes = notes(1_000);
     let (handle, _shutdown, _task) = writer(&db, &notes).await;
     let replies = submit_all(&handle, &[12, 13]).await;
-    assert!(matches!(replies[0], Ok(12)), "{replies:?}");
-    assert!(matches!(replies[1], Err(NotesError::Storage(Error::CommitUnknown))), "{replies:?}");
+    for reply in &replies {
+        assert!(matches!(reply, Err(NotesError::Storage(Error::CommitUnknown))), "{replies:?}");
+    }
     assert_eq!(handle.submit(14).await?, 14);
+    assert_eq!(count(&db).await, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_answered_from_the_records() -> TestResult {
+    let (db, proxy) = database_behind_proxy(3).await;
+    let notes = notes(1_000);
+    let (handle, _shutdown, _task) = writer(&db, &notes).await;
+    handle.submit(0).await?;
+    proxy.swallow_next_commit();
+    let ids: Vec<i64> = (1..=50).collect();
+    for (reply, id) in submit_all(&handle, &ids).await.into_iter().zip(ids) {
+        assert_eq!(reply?, id);
+    }
+    assert_eq!(proxy.swallowed(), 1);
+    assert_eq!(notes.batches.load(Ordering::SeqCst), 2, "nothing was applied again");
+    assert_eq!(count(&db).await, 51);
     Ok(())
 }

@@ -48,6 +48,23 @@ async fn a_cluster_starts_is_joined_by_others_stops_with_the_last_and_keeps_its_
 }
 
 #[tokio::test]
+async fn a_server_that_was_killed_is_started_again_with_its_data() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let options = options(&folder);
+    let first = EmbeddedPostgres::start(options.clone()).await?;
+    first.ensure_database("task").await?;
+    let status = std::fs::read_to_string(options.data_dir.join("cluster/postmaster.pid"))?;
+    let pid = status.lines().next().unwrap_or_default();
+    assert!(std::process::Command::new("kill").args(["-KILL", pid]).status()?.success());
+    // The status file still says ready, and the socket's file is still there.
+    let again = EmbeddedPostgres::start(options).await?;
+    PgConnection::connect(&again.url_for("task")).await?.close().await?;
+    drop(first);
+    again.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cluster_of_another_major_version_is_named_with_both() -> TestResult {
     let folder = tempfile::tempdir()?;
     let options = options(&folder);

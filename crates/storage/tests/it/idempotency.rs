@@ -8,7 +8,7 @@ use poa_storage::idempotency::{self, Keep, Key, Outcome};
 use poa_storage::{Database, Error};
 use uuid::Uuid;
 
-use crate::support::{TestResult, count, database, env, insert};
+use crate::support::{TestResult, count, database, database_behind_proxy, env, insert};
 
 const METHOD: &str = "poa.test.v1.TestService/Write";
 const FINGERPRINT: [u8; 32] = [1; 32];
@@ -56,6 +56,18 @@ async fn a_hundred_concurrent_duplicates_have_one_effect_and_one_answer() -> Tes
     assert_eq!(effects.load(Ordering::SeqCst), 1);
     assert_eq!(count(&db).await, 1);
     assert_eq!(idempotency::find(&db, key(1)).await?.as_deref(), Some(b"answer 0".as_slice()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_replayed_from_its_record() -> TestResult {
+    let (db, proxy) = database_behind_proxy(2).await;
+    let effects = Arc::new(AtomicU32::new(0));
+    proxy.swallow_next_commit();
+    assert_eq!(write(&db, key(1), FINGERPRINT, effects.clone()).await?, b"answer 0");
+    assert_eq!(proxy.swallowed(), 1);
+    assert_eq!(effects.load(Ordering::SeqCst), 1);
+    assert_eq!(count(&db).await, 1);
     Ok(())
 }
 

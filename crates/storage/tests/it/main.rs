@@ -6,5 +6,6 @@ mod batch;
 mod embedded;
 mod events;
 mod idempotency;
+mod proxy;
 mod support;
 mod transact;

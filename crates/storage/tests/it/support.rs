@@ -5,6 +5,8 @@ use poa_storage::{Database, DatabaseConfig, Error, Tx};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
+use crate::proxy::Proxy;
+
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// As a service's first migration would be.
@@ -29,6 +31,14 @@ pub(crate) async fn database(connections: u32) -> (Database, String) {
     let url = poa_testkit::fresh_database("storage").await;
     let config = DatabaseConfig::new(url.clone()).with_max_connections(connections);
     (Database::connect(&config, &migrator()).await.unwrap(), url)
+}
+
+/// The same behind a proxy that can lose the answer to a COMMIT.
+pub(crate) async fn database_behind_proxy(connections: u32) -> (Database, Proxy) {
+    let url = poa_testkit::fresh_database("storage").await;
+    let proxy = Proxy::before(&url);
+    let config = DatabaseConfig::new(proxy.url(&url)).with_max_connections(connections);
+    (Database::connect(&config, &migrator()).await.unwrap(), proxy)
 }
 
 pub(crate) fn env() -> Env {
