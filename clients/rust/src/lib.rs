@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+
+mod calls;
+mod client;
+mod credentials;
+mod endpoint;
+mod env;
+mod error;
+mod json;
+mod key;
+mod retry;
+mod stream;
+mod times;
+mod trust;
+pub mod worker;
+
+pub use calls::{Admin, FeedFilter, FeedUpdate};
+pub use client::{Client, Session, SignedIn};
+pub use credentials::{SessionTokens, StoreError, StoreGuard, TokenStore};
+pub use endpoint::{Endpoint, EndpointError};
+pub use env::system_env;
+pub use error::{Error, FieldViolation, StatusError};
+pub use json::ToJson;
+pub use key::{AcceptanceTerms, AgentKey, KeyError, SigningError, WorkDone};
+pub use stream::Patience;
+pub use times::{from_duration, from_time, rfc3339, to_duration};
+pub use trust::pinned_trust_root;
+
+/// Amounts, ids and time.
+pub use poa_common::{AccountId, AgentId, Env, Msat, Network, TaskId, Timestamp};
+/// The receipt protocol: statements, bundles, trust roots, offline verification.
+pub use proof_of_agent as receipts;
+/// The status codes of gRPC.
+pub use tonic::Code;
+
+/// The messages of the contract, as generated.
+pub mod api {
+    pub use poa_proto::{
+        attestation::v1 as attestation, auth::v1 as auth, escrow::v1 as escrow, task::v1 as task,
+    };
+}

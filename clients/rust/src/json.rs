@@ -1,0 +1,169 @@
+//! Any message of the contract as JSON for scripts.
+//!
+//! Names are lowerCamelCase as in Protobuf's own JSON, 64-bit numbers are decimal strings, enum values are their names.
+//! It differs in three places, for people's tools: bytes are hexadecimal, fields of no value are there too (so that
+//! a shape never changes with a value), and spans are seconds with `s`.
+
+use std::sync::LazyLock;
+
+use poa_common::Timestamp;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value,
+};
+use serde_json::Value as Json;
+
+use crate::api::{attestation, auth, escrow, task};
+use crate::times::rfc3339;
+
+/// The contract, read from the descriptors once.
+static CONTRACT: LazyLock<Option<DescriptorPool>> =
+    LazyLock::new(|| DescriptorPool::decode(poa_proto::DESCRIPTORS).ok());
+
+/// A message of the contract that is written as JSON.
+pub trait ToJson: prost::Message + Sized {
+    /// Its full name, such as `poa.task.v1.Task`.
+    const NAME: &'static str;
+
+    /// The message as JSON.
+    fn to_json(&self) -> Json {
+        let written = || {
+            let descriptor = CONTRACT.as_ref()?.get_message_by_name(Self::NAME)?;
+            let message = DynamicMessage::decode(descriptor, self.encode_to_vec().as_slice()).ok()?;
+            Some(object(&message))
+        };
+        // The descriptors are made from the same contract as the message, so that there is always a description.
+        written().unwrap_or(Json::Null)
+    }
+}
+
+macro_rules! written {
+    ($($module:ident: $($name:ident),*;)*) => {$($(
+        impl ToJson for $module::$name {
+            const NAME: &'static str = concat!("poa.", stringify!($module), ".v1.", stringify!($name));
+        }
+    )*)*
+
+        #[cfg(test)]
+        const NAMES: &[&str] = &[$($(<$module::$name as ToJson>::NAME),*),*];
+    };
+}
+
+written! {
+    auth: Account, Agent, ApiKey, CreateApiKeyResponse, GetServerInfoResponse;
+    task: Task, OpenTask, ClosedTask;
+    escrow: Balance, Deposit, Withdrawal, Escrow, LedgerEntry, EstimateFeesResponse, LedgerAudit;
+    attestation: Attestation, GetInclusionProofResponse, GetConsistencyProofResponse;
+}
+
+fn object(message: &DynamicMessage) -> Json {
+    match message.descriptor().full_name() {
+        "google.protobuf.Timestamp" => return moment(message),
+        "google.protobuf.Duration" => return span(message),
+        _ => {}
+    }
+    let present = |field: &FieldDescriptor| message.has_field(field) || !field.supports_presence();
+    let descriptor = message.descriptor();
+    let fields = descriptor.fields().filter(present);
+    let written = |field: FieldDescriptor| {
+        (field.json_name().to_owned(), value(&message.get_field(&field), &field.kind()))
+    };
+    Json::Object(fields.map(written).collect())
+}
+
+fn value(value: &Value, kind: &Kind) -> Json {
+    match value {
+        Value::Bool(it) => Json::Bool(*it),
+        Value::I32(it) => Json::from(*it),
+        Value::U32(it) => Json::from(*it),
+        Value::I64(it) => Json::String(it.to_string()),
+        Value::U64(it) => Json::String(it.to_string()),
+        Value::F32(it) => Json::from(*it),
+        Value::F64(it) => Json::from(*it),
+        Value::String(it) => Json::String(it.clone()),
+        Value::Bytes(it) => Json::String(hex::encode(it)),
+        Value::EnumNumber(number) => {
+            let named = kind.as_enum().and_then(|described| described.get_value(*number));
+            named.map_or_else(|| Json::from(*number), |named| Json::String(named.name().to_owned()))
+        }
+        Value::Message(it) => object(it),
+        Value::List(items) => items.iter().map(|item| self::value(item, kind)).collect(),
+        Value::Map(entries) => {
+            let kind = kind.as_message().map(|entry| entry.map_entry_value_field().kind());
+            let written = |(name, item): (&MapKey, &Value)| {
+                (key(name), kind.as_ref().map_or(Json::Null, |kind| self::value(item, kind)))
+            };
+            Json::Object(entries.iter().map(written).collect())
+        }
+    }
+}
+
+fn key(key: &MapKey) -> String {
+    match key {
+        MapKey::Bool(it) => it.to_string(),
+        MapKey::I32(it) => it.to_string(),
+        MapKey::I64(it) => it.to_string(),
+        MapKey::U32(it) => it.to_string(),
+        MapKey::U64(it) => it.to_string(),
+        MapKey::String(it) => it.clone(),
+    }
+}
+
+fn parts(message: &DynamicMessage) -> (i64, i32) {
+    let seconds = message.get_field_by_name("seconds").and_then(|it| it.as_i64()).unwrap_or(0);
+    let nanos = message.get_field_by_name("nanos").and_then(|it| it.as_i32()).unwrap_or(0);
+    (seconds, nanos)
+}
+
+fn moment(message: &DynamicMessage) -> Json {
+    let (seconds, nanos) = parts(message);
+    let whole = Timestamp::from_unix_timestamp(seconds);
+    whole.map_or(Json::Null, |whole| {
+        Json::String(rfc3339(whole + time::Duration::nanoseconds(i64::from(nanos))))
+    })
+}
+
+fn span(message: &DynamicMessage) -> Json {
+    let (seconds, nanos) = parts(message);
+    if nanos == 0 {
+        return Json::String(format!("{seconds}s"));
+    }
+    let fraction = format!("{:09}", nanos.unsigned_abs());
+    Json::String(format!("{seconds}.{}s", fraction.trim_end_matches('0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::task::{Claim, Task};
+
+    #[test]
+    fn a_task_is_written_with_decimal_strings_hex_and_utc() {
+        let task = Task {
+            task_id: "task_1".to_owned(),
+            state: 2,
+            price_msat: 9_007_199_254_740_993,
+            terms: vec![0xde, 0xad],
+            claim: Some(Claim { claim_number: 1, ..Claim::default() }),
+            create_time: Some(prost_types::Timestamp { seconds: 1_795_343_043, nanos: 0 }),
+            ..Task::default()
+        };
+        let json = task.to_json();
+        assert_eq!(json["taskId"], "task_1");
+        assert_eq!(json["state"], "STATE_OPEN");
+        assert_eq!(json["priceMsat"], "9007199254740993");
+        assert_eq!(json["terms"], "dead");
+        assert_eq!(json["claim"]["claimNumber"], 1);
+        assert_eq!(json["createTime"], "2026-11-22T10:24:03Z");
+        assert_eq!(json["feeMsat"], "0", "a field of no value is there");
+        assert_eq!(json["criteria"], Json::Array(Vec::new()));
+        assert!(json.get("result").is_none(), "a message that is not set is not");
+    }
+
+    #[test]
+    fn every_written_message_is_in_the_contract() {
+        let contract = CONTRACT.as_ref().unwrap();
+        for name in NAMES {
+            assert!(contract.get_message_by_name(name).is_some(), "{name}");
+        }
+    }
+}
