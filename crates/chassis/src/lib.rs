@@ -26,7 +26,7 @@ pub use lifecycle::Lifecycle;
 pub use principal::{Caller, Principal};
 pub use readiness::{Latch, Readiness};
 pub use request::{account, principal, request_uuid, user, validate};
-pub use server::{App, BuildError, Deps, main, run_app, serve_grpc};
+pub use server::{App, BuildError, Deps, Edge, Served, main, run_app, serve_grpc};
 pub use system::system_env;
 pub use telemetry::init as init_telemetry;
 pub use transport::{InProcess, Listen, Target, bind};

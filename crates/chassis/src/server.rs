@@ -23,7 +23,7 @@ use crate::admin::AdminServer;
 use crate::client::Peers;
 use crate::config::{self, ServerConfig};
 use crate::keyring::Keyring;
-use crate::layers::{Gate, Port, wrap};
+use crate::layers::{Gate, Port, wrap, wrap_edge};
 use crate::lifecycle::{Lifecycle, signalled};
 use crate::readiness::Readiness;
 use crate::transport::{Listen, Target, bind};
@@ -69,6 +69,24 @@ pub struct App {
     /// Admin methods.
     pub admin: Option<Routes>,
 }
+
+/// A built server, ready to be run by [`main`]: an [`App`] or an [`Edge`].
+pub trait Served: Send {
+    /// Takes out the admin methods, which go to the admin port.
+    fn take_admin(&mut self) -> Option<Routes>;
+
+    /// Serves on one port until the drain has ended.
+    fn serve(
+        self,
+        config: &ServerConfig,
+        deps: &Deps,
+        listen: Listen,
+    ) -> impl Future<Output = Result<(), BuildError>> + Send;
+}
+
+/// A server that forwards what other servers authorise: traced and shed, nothing else.
+#[derive(Debug)]
+pub struct Edge(pub Router);
 
 #[derive(Parser)]
 struct Arguments {
@@ -119,23 +137,7 @@ where
 
 /// Serves one built service on one port, with health and reflection, until the drain has ended.
 pub async fn run_app(app: App, config: &ServerConfig, deps: &Deps, listen: Listen) -> Result<(), BuildError> {
-    let (health_reporter, health) = tonic_health::server::health_reporter();
-    for service in app.services {
-        health_reporter.set_service_status(*service, tonic_health::ServingStatus::Serving).await;
-    }
-    let mut routes = app.routes.add_service(health);
-    if config.reflection {
-        let mut reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS);
-        for service in app.services {
-            reflection = reflection.with_service_name(*service);
-        }
-        routes = routes.add_service(reflection.build_v1()?);
-    }
-    let gate = Arc::new(Gate::new(Arc::clone(&deps.keyring), deps.env.clone(), Port::Service));
-    let router = wrap(routes.prepare().into_axum_router(), gate, &config.limits, &deps.lifecycle);
-    serve_grpc(listen, router, config, deps.lifecycle.draining()).await?;
-    Ok(())
+    app.serve(config, deps, listen).await
 }
 
 /// Serves a router over HTTP/2 and HTTP/1.1 until `end`, then lets calls finish within the drain time.
@@ -183,15 +185,16 @@ pub async fn serve_grpc(
     }
 }
 
-async fn run<C, F, Fut>(
+async fn run<C, S, F, Fut>(
     name: &'static str,
     config: C,
     server: fn(&C) -> &ServerConfig,
     build: F,
 ) -> Result<(), BuildError>
 where
+    S: Served,
     F: FnOnce(C, Deps) -> Fut,
-    Fut: Future<Output = Result<App, BuildError>>,
+    Fut: Future<Output = Result<S, BuildError>>,
 {
     crate::metrics::install();
     let env = crate::system::system_env();
@@ -209,7 +212,7 @@ where
     let (listen, address) = bind(common.listen).await?;
     let mut app = build(config, deps.clone()).await?;
     let mut admin = AdminServer::new(deps.readiness.clone(), &deps.lifecycle);
-    if let Some(routes) = app.admin.take() {
+    if let Some(routes) = app.take_admin() {
         admin = admin.with(routes, &common, &deps);
     }
     let lifecycle = deps.lifecycle.clone();
@@ -228,10 +231,52 @@ where
         tracing::info!("draining");
         on_signal.begin_drain();
     });
-    let served = run_app(app, &common, &deps, listen).await;
+    let served = app.serve(&common, &deps, listen).await;
     lifecycle.stop(WORKER_PATIENCE).await;
     tracing::info!(service = name, "stopped");
     served
+}
+
+// === impl App ===
+
+impl Served for App {
+    fn take_admin(&mut self) -> Option<Routes> {
+        self.admin.take()
+    }
+
+    /// With health, reflection and every layer.
+    async fn serve(self, config: &ServerConfig, deps: &Deps, listen: Listen) -> Result<(), BuildError> {
+        let (health_reporter, health) = tonic_health::server::health_reporter();
+        for service in self.services {
+            health_reporter.set_service_status(*service, tonic_health::ServingStatus::Serving).await;
+        }
+        let mut routes = self.routes.add_service(health);
+        if config.reflection {
+            let mut reflection = tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS);
+            for service in self.services {
+                reflection = reflection.with_service_name(*service);
+            }
+            routes = routes.add_service(reflection.build_v1()?);
+        }
+        let gate = Arc::new(Gate::new(Arc::clone(&deps.keyring), deps.env.clone(), Port::Service));
+        let router = wrap(routes.prepare().into_axum_router(), gate, &config.limits, &deps.lifecycle);
+        serve_grpc(listen, router, config, deps.lifecycle.draining()).await?;
+        Ok(())
+    }
+}
+
+// === impl Edge ===
+
+impl Served for Edge {
+    fn take_admin(&mut self) -> Option<Routes> {
+        None
+    }
+
+    async fn serve(self, config: &ServerConfig, deps: &Deps, listen: Listen) -> Result<(), BuildError> {
+        let router = wrap_edge(self.0, &config.limits);
+        Ok(serve_grpc(listen, router, config, deps.lifecycle.draining()).await?)
+    }
 }
 
 fn fail(name: &str, error: &dyn StdError) -> ExitCode {
