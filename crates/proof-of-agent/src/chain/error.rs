@@ -17,8 +17,10 @@ pub enum ChainError {
         /// What is wrong with it.
         source: EnvelopeError,
     },
-    /// More than [`MAX_STATEMENTS`].
-    #[error("a chain has at most {MAX_STATEMENTS} statements")]
+    /// More than [`MAX_STATEMENTS`], or so many that a claim or a resubmission would leave no room for the end.
+    #[error(
+        "the chain is too long: it has room for {MAX_STATEMENTS} statements, and the last few are kept for its end"
+    )]
     TooLong,
     /// The grammar does not allow this kind here.
     #[error("a statement {kind} of this content cannot follow when the task is {position}")]

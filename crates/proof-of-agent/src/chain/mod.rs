@@ -22,6 +22,11 @@ use crate::statement::{
 /// Statements of one replayed chain. A chain needs five to seven; every lapsed claim adds one and every
 /// rejection three.
 pub const MAX_STATEMENTS: usize = 256;
+/// Statements after which no new claim is taken: a chain that is full of lapsed claims must still have room for its
+/// end, or the sats would be held for ever.
+pub const MAX_BEFORE_CLAIM: usize = 240;
+/// Statements after which a rejected result cannot be replaced by another, for the same reason.
+pub const MAX_BEFORE_RESUBMISSION: usize = 248;
 
 /// A task's statements so far, as far as they matter for what may come next.
 ///

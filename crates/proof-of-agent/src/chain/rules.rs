@@ -2,7 +2,7 @@
 
 use poa_common::Msat;
 
-use super::{Chain, ChainError, MAX_STATEMENTS};
+use super::{Chain, ChainError, MAX_BEFORE_CLAIM, MAX_BEFORE_RESUBMISSION, MAX_STATEMENTS, Position};
 use crate::digest::Digest;
 use crate::statement::{
     AgentKeyState, Body, Decision, DecisionKind, Kind, ReleasePolicy, Role, Settlement, SettlementKind,
@@ -12,7 +12,12 @@ use crate::statement::{
 type Result<T = ()> = std::result::Result<T, ChainError>;
 
 pub(super) fn check(chain: &Chain, statement: &Statement) -> Result {
-    if chain.len() >= MAX_STATEMENTS {
+    let room_for = match (statement.body(), chain.position) {
+        (Body::TermsAccepted(_), _) => MAX_BEFORE_CLAIM,
+        (Body::WorkSubmitted(_), Position::Rejected) => MAX_BEFORE_RESUBMISSION,
+        (_, _) => MAX_STATEMENTS,
+    };
+    if chain.len() >= room_for {
         return Err(ChainError::TooLong);
     }
     if !chain.position.may_be_followed_by(statement.body()) {

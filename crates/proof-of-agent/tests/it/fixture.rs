@@ -1,0 +1,274 @@
+//! A platform, an agent and a task, with keys and ids that are the same in every run.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use ed25519_dalek::SigningKey;
+use poa_common::{AccountId, AgentId, EscrowId, Msat, Network, TaskId, Timestamp, TransferId, TypedId};
+use proof_of_agent::tlog::{self, LogEntry, Node};
+use proof_of_agent::{
+    AgentKeyState, Author, Bundle, BundleEntry, Chain, Checkpoint, Content, Criterion, Decision,
+    DecisionKind, DidKey, Digest, Envelope, LogKey, Nonce, Rail, ReleasePolicy, Settlement, SettlementKind,
+    Statement, TermsAccepted, TermsOffered, TrustRoot, WorkReceived, WorkSubmitted,
+};
+use time::macros::datetime;
+use uuid::Uuid;
+
+pub(crate) const ORIGIN: &str = "simulated.poa/00ff";
+pub(crate) const INPUT: &[u8] = b"please count to three";
+pub(crate) const RESULT: &[u8] = b"{\"count\":[1,2,3]}";
+pub(crate) const NOW: Timestamp = datetime!(2026-01-02 03:04:05.678901 UTC);
+
+/// A price whose fee does not divide evenly.
+pub(crate) const PRICE: Msat = Msat::new(100_999);
+pub(crate) const FEE: Msat = Msat::new(5_049);
+pub(crate) const NET: Msat = Msat::new(95_950);
+
+pub(crate) struct World {
+    pub(crate) platform: SigningKey,
+    pub(crate) agent: SigningKey,
+    pub(crate) requester: SigningKey,
+    pub(crate) log: SigningKey,
+    nonces: Cell<u8>,
+}
+
+pub(crate) fn id<T: TypedId>(number: u128) -> T {
+    T::from_uuid(Uuid::from_u128(number))
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let key = |byte: u8| SigningKey::from_bytes(&[byte; 32]);
+        Self { platform: key(1), agent: key(2), requester: key(3), log: key(4), nonces: Cell::new(0) }
+    }
+
+    pub(crate) fn nonce(&self) -> Nonce {
+        self.nonces.set(self.nonces.get().wrapping_add(1));
+        Nonce::new([self.nonces.get(); Nonce::LENGTH])
+    }
+
+    pub(crate) fn by_platform(&self) -> Author {
+        Author::platform(DidKey::of(&self.platform), self.nonce())
+    }
+
+    pub(crate) fn for_requester(&self) -> Author {
+        Author::platform_for_requester(DidKey::of(&self.platform), self.nonce())
+    }
+
+    pub(crate) fn by_requester(&self) -> Author {
+        Author::requester(DidKey::of(&self.requester), self.nonce())
+    }
+
+    pub(crate) fn by_agent(&self) -> Author {
+        Author::agent(DidKey::of(&self.agent), self.nonce())
+    }
+
+    pub(crate) fn receipt_keys(&self) -> Vec<DidKey> {
+        vec![DidKey::of(&self.platform)]
+    }
+
+    pub(crate) fn trust_root(&self) -> TrustRoot {
+        let log_key = LogKey::new(ORIGIN, DidKey::of(&self.log)).unwrap();
+        TrustRoot::new(Network::Simulated, ORIGIN, vec![log_key], self.receipt_keys(), None).unwrap()
+    }
+
+    pub(crate) fn offer(&self, policy: ReleasePolicy) -> Statement {
+        self.offer_of(self.for_requester(), terms(policy))
+    }
+
+    pub(crate) fn offer_of(&self, author: Author, terms: TermsOffered) -> Statement {
+        Statement::offer(id(7), Network::Simulated, ORIGIN, author, terms).unwrap()
+    }
+
+    pub(crate) fn accept(&self, offer: &Statement, claim_number: u32) -> Statement {
+        offer.successor(self.by_agent(), accepted(claim_number)).unwrap()
+    }
+
+    /// `before` is the acceptance, or the rejection of an earlier submission.
+    pub(crate) fn submit(&self, before: &Statement, acceptance: &Statement) -> Statement {
+        before.successor(self.by_agent(), submitted(acceptance)).unwrap()
+    }
+
+    pub(crate) fn receive(&self, submission: &Statement, log_index: u64) -> Statement {
+        let body = WorkReceived { submission_log_index: log_index, ..received(DidKey::of(&self.agent)) };
+        submission.successor(self.by_platform(), body).unwrap()
+    }
+
+    pub(crate) fn decide(&self, before: &Statement, kind: DecisionKind) -> Statement {
+        let author = match kind {
+            DecisionKind::Accepted | DecisionKind::Rejected | DecisionKind::Canceled => self.for_requester(),
+            DecisionKind::DeadlinePassed | DecisionKind::CriteriaMet | DecisionKind::Expired => {
+                self.by_platform()
+            }
+        };
+        before.successor(author, decision(kind)).unwrap()
+    }
+
+    pub(crate) fn settle(&self, before: &Statement, kind: SettlementKind) -> Statement {
+        before.successor(self.by_platform(), settlement(kind)).unwrap()
+    }
+
+    /// 1 to 4 of a task, the submission being the third entry of the log.
+    pub(crate) fn up_to_received(&self, policy: ReleasePolicy) -> Vec<Statement> {
+        let offer = self.offer(policy);
+        let acceptance = self.accept(&offer, 1);
+        let submission = self.submit(&acceptance, &acceptance);
+        let received = self.receive(&submission, LOG_GAP * 3 - 1);
+        vec![offer, acceptance, submission, received]
+    }
+
+    /// 1 to 6 of a task that was paid.
+    pub(crate) fn paid(&self) -> Vec<Statement> {
+        let mut statements = self.up_to_received(ReleasePolicy::OnAttestation);
+        statements.push(self.decide(&statements[3], DecisionKind::CriteriaMet));
+        statements.push(self.settle(&statements[4], SettlementKind::Released));
+        statements
+    }
+
+    pub(crate) fn sign(&self, statement: &Statement) -> Envelope {
+        let signer = statement.context().signer;
+        let keys = [&self.platform, &self.agent, &self.requester];
+        let key = keys.into_iter().find(|key| DidKey::of(key) == signer).unwrap();
+        Envelope::sign(statement, key).unwrap()
+    }
+
+    pub(crate) fn sign_all(&self, statements: &[Statement]) -> Vec<Envelope> {
+        statements.iter().map(|statement| self.sign(statement)).collect()
+    }
+
+    pub(crate) fn chain(&self, statements: &[Statement]) -> Chain {
+        let mut chain = Chain::new(&self.receipt_keys());
+        for statement in statements {
+            chain.append(statement.clone()).unwrap();
+        }
+        chain
+    }
+
+    /// A bundle over a log in which other tasks' entries stand between this task's.
+    pub(crate) fn bundle(&self, statements: &[Statement]) -> Bundle {
+        let entries: Vec<(Envelope, u64)> = (1..)
+            .zip(self.sign_all(statements))
+            .map(|(place, envelope)| (envelope, LOG_GAP * place - 1))
+            .collect();
+        self.bundle_at(entries)
+    }
+
+    pub(crate) fn bundle_at(&self, entries: Vec<(Envelope, u64)>) -> Bundle {
+        let size = entries.iter().map(|(_, index)| index + 3).max().unwrap_or(1);
+        let mut leaves: Vec<Digest> = (0..size).map(|index| Digest::of(&index.to_be_bytes())).collect();
+        for (envelope, index) in &entries {
+            leaves[usize::try_from(*index).unwrap()] = LogEntry::of(envelope).unwrap().leaf_hash();
+        }
+        let nodes = grow(&leaves);
+        let checkpoint =
+            Checkpoint { origin: ORIGIN.to_owned(), size, root: tlog::root(size, &nodes).unwrap() };
+        let entries = entries
+            .into_iter()
+            .map(|(envelope, log_index)| BundleEntry {
+                envelope,
+                log_index,
+                proof: tlog::inclusion_proof(log_index, size, &nodes).unwrap(),
+            })
+            .collect();
+        Bundle::new(Network::Simulated, id(7), entries, checkpoint.sign(&self.log).unwrap())
+    }
+}
+
+/// Every third entry of the log is the task's.
+pub(crate) const LOG_GAP: u64 = 3;
+
+pub(crate) fn grow(leaves: &[Digest]) -> HashMap<Node, Digest> {
+    tlog::new_nodes_for_append(0, leaves, &HashMap::new()).unwrap().into_iter().collect()
+}
+
+pub(crate) fn terms(policy: ReleasePolicy) -> TermsOffered {
+    TermsOffered {
+        requester: id::<AccountId>(1),
+        title: "Count to three".to_owned(),
+        capability: Some("math.count".to_owned()),
+        input: Content::of(INPUT, "text/plain"),
+        criteria: vec![
+            Criterion::JsonSchema { schema: "{\"type\":\"object\"}".to_owned() },
+            Criterion::Size { min_bytes: 1, max_bytes: Some(1_000) },
+        ],
+        price_msat: PRICE,
+        fee_bps: 500,
+        fee_msat: FEE,
+        payee_net_msat: NET,
+        policy,
+        expires_in_seconds: 86_400,
+        claim_seconds: 60,
+        work_seconds: 3_600,
+        review_seconds: 7_200,
+        rail: Rail::Balance,
+        escrow: id::<EscrowId>(9),
+        direct_agent: None,
+        offered_time: NOW,
+    }
+}
+
+pub(crate) fn accepted(claim_number: u32) -> TermsAccepted {
+    TermsAccepted {
+        agent: id::<AgentId>(5),
+        account: id::<AccountId>(2),
+        claim_number,
+        lease_seconds: 60,
+        accepted_time: NOW,
+    }
+}
+
+pub(crate) fn submitted(acceptance: &Statement) -> WorkSubmitted {
+    WorkSubmitted {
+        agent: id::<AgentId>(5),
+        claim_number: acceptance.body().as_terms_accepted().unwrap().claim_number,
+        acceptance: acceptance.digest(),
+        output: Content::of(RESULT, "application/json"),
+        started_time: NOW,
+        finished_time: NOW,
+        build_digest: None,
+        source_ref: Some("https://example.org/agent@1".to_owned()),
+        tee_evidence_digest: None,
+    }
+}
+
+pub(crate) fn received(agent_key: DidKey) -> WorkReceived {
+    WorkReceived {
+        agent: id::<AgentId>(5),
+        account: id::<AccountId>(2),
+        agent_key,
+        agent_key_state: AgentKeyState::Active,
+        submission_log_index: 0,
+        received_time: NOW,
+    }
+}
+
+pub(crate) fn decision(kind: DecisionKind) -> Decision {
+    let rejected = kind == DecisionKind::Rejected;
+    Decision {
+        kind,
+        reason: rejected.then(|| "three is missing".to_owned()),
+        failed_criterion: None,
+        decided_time: NOW,
+    }
+}
+
+pub(crate) fn settlement(kind: SettlementKind) -> Settlement {
+    let released = kind == SettlementKind::Released;
+    Settlement {
+        escrow: id::<EscrowId>(9),
+        kind,
+        rail: Rail::Balance,
+        amount_msat: PRICE,
+        fee_msat: if released { FEE } else { Msat::ZERO },
+        payee_msat: if released { NET } else { Msat::ZERO },
+        payer: id::<AccountId>(1),
+        payee: released.then(|| id::<AccountId>(2)),
+        transfers: vec![id::<TransferId>(8)],
+        settled_time: NOW,
+    }
+}
+
+/// Another task's id.
+pub(crate) fn other_task() -> TaskId {
+    id(70)
+}
