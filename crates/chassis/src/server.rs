@@ -99,7 +99,7 @@ struct Arguments {
 }
 
 /// The whole `main` of a server: reads its configuration, builds the service, serves until SIGTERM, drains.
-pub fn main<C, F, Fut>(
+pub fn main<C, S, F, Fut>(
     name: &'static str,
     defaults: &C,
     server: fn(&C) -> &ServerConfig,
@@ -107,8 +107,9 @@ pub fn main<C, F, Fut>(
 ) -> ExitCode
 where
     C: Serialize + DeserializeOwned,
+    S: Served,
     F: FnOnce(C, Deps) -> Fut,
-    Fut: Future<Output = Result<App, BuildError>>,
+    Fut: Future<Output = Result<S, BuildError>>,
 {
     let arguments = Arguments::parse();
     let config = match config::load(defaults, arguments.config.as_deref()) {

@@ -100,8 +100,8 @@ fn trailers(error: Error) -> HeaderMap {
     headers
 }
 
-/// Reads `grpc-timeout`: at most eight digits and a unit.
-fn parse(value: &HeaderValue) -> Option<Duration> {
+/// Reads `grpc-timeout`: at most eight digits and a unit. Anything else counts as not given.
+pub fn parse(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

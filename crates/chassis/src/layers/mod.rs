@@ -16,6 +16,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 
 pub use authorise::{Gate, Port};
+pub use deadline::parse as parse_timeout;
 
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;

@@ -1,0 +1,144 @@
+//! Forwards the frames of a public method to its service, undecoded.
+//!
+//! On the way in: the address's rate limit (before any signature is checked), the API key's exchange for a token, the
+//! token's signature, the account's rate limit. The service behind checks the token again, and the scope.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, header};
+use poa_chassis::keyring::Keyring;
+use poa_chassis::{Error, status};
+use poa_proto::Method;
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tower::{Service, ServiceExt as _};
+
+use crate::api_keys::ApiKeys;
+use crate::limits::Limiter;
+use crate::upstreams::Upstreams;
+
+/// What the gateway adds to a service's own longest time before it gives the call up.
+const GRACE: Duration = Duration::from_millis(500);
+/// How much earlier the service is to answer than the caller stops waiting.
+const HEAD_START: Duration = Duration::from_millis(10);
+
+/// What all routes share.
+#[derive(Clone)]
+pub(crate) struct Forwarder(Arc<Shared>);
+
+struct Shared {
+    upstreams: Upstreams,
+    keyring: Arc<Keyring>,
+    limiter: Arc<Limiter>,
+    api_keys: Arc<ApiKeys>,
+}
+
+/// The route of one method.
+#[derive(Clone)]
+pub(crate) struct Route {
+    shared: Forwarder,
+    method: &'static Method,
+}
+
+// === impl Forwarder ===
+
+impl Forwarder {
+    pub(crate) fn new(
+        upstreams: Upstreams,
+        keyring: Arc<Keyring>,
+        limiter: Arc<Limiter>,
+        api_keys: Arc<ApiKeys>,
+    ) -> Self {
+        Self(Arc::new(Shared { upstreams, keyring, limiter, api_keys }))
+    }
+
+    /// The route of one method.
+    pub(crate) fn of(&self, method: &'static Method) -> Route {
+        Route { shared: self.clone(), method }
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    async fn forward(self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+        let shared = &self.shared.0;
+        shared.limiter.charge_address(address(&request), self.method.cost)?;
+        if let Some(secret) = shared.api_keys.secret_of(request.headers()) {
+            let token = shared.api_keys.exchange(secret).await?;
+            request.headers_mut().insert(header::AUTHORIZATION, token);
+        }
+        if !self.method.anonymous {
+            let token = bearer(&request).ok_or(Error::CredentialsInvalid { problem: "missing" })?;
+            let principal = shared.keyring.verify_access(token)?;
+            shared.limiter.charge_account(principal.account_id, self.method.cost)?;
+        }
+        let budget = self.budget(&mut request);
+        let (name, channel) = shared
+            .upstreams
+            .channel(self.method)
+            .ok_or_else(|| Error::Internal("a public method has no service behind it".into()))?;
+        let answer = tokio::time::timeout(budget, channel.oneshot(request)).await;
+        match answer {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    service = name,
+                    error = &error as &dyn std::error::Error,
+                    "a service cannot be reached"
+                );
+                Err(Error::DependencyUnavailable { dependency: name })
+            }
+            Err(_elapsed) => Err(Error::DeadlineExceeded),
+        }
+    }
+
+    /// How long to wait for the response headers. A caller's own limit is passed on a little shorter, so that the
+    /// service's answer, which knows more, comes first.
+    fn budget(&self, request: &mut Request<Body>) -> Duration {
+        let cap = Duration::from_millis(u64::from(self.method.deadline_ms)) + GRACE;
+        let asked = request.headers().get("grpc-timeout").and_then(poa_chassis::layers::parse_timeout);
+        let Some(asked) = asked else { return cap };
+        let shorter = asked.saturating_sub(HEAD_START);
+        let millis = shorter.as_millis().clamp(1, 99_999_999);
+        if let Ok(value) = HeaderValue::from_str(&format!("{millis}m")) {
+            request.headers_mut().insert("grpc-timeout", value);
+        }
+        asked.saturating_sub(HEAD_START / 2).min(cap)
+    }
+}
+
+impl Service<Request<axum::body::Body>> for Route {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<axum::body::Body>) -> Self::Future {
+        let route = self.clone();
+        let request = request.map(Body::new);
+        Box::pin(
+            async move { Ok(route.forward(request).await.unwrap_or_else(|error| status(error).into_http())) },
+        )
+    }
+}
+
+/// The caller's IP address, as the connection has it: no header is believed.
+fn address(request: &Request<Body>) -> Option<IpAddr> {
+    request.extensions().get::<TcpConnectInfo>()?.remote_addr().map(|address| address.ip())
+}
+
+fn bearer(request: &Request<Body>) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

@@ -1,0 +1,108 @@
+//! Channels to the services behind the gateway, and whether they answer.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use poa_chassis::Latch;
+use poa_chassis::client::Peers;
+use poa_proto::Method;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+/// The services that have public methods.
+const SERVICES: [&str; 4] = ["auth", "task", "escrow", "attestation"];
+/// How often each service is asked whether it serves.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// How long an answer may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Channels to every service.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstreams {
+    channels: Arc<BTreeMap<&'static str, Service>>,
+}
+
+#[derive(Debug)]
+struct Service {
+    channels: Vec<Channel>,
+    next: AtomicUsize,
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    pub(crate) fn new(peers: &Peers, connections: usize) -> io::Result<Self> {
+        let mut channels = BTreeMap::new();
+        for name in SERVICES {
+            let kept = (0..connections.max(1)).map(|_| peers.channel(name)).collect::<io::Result<_>>()?;
+            channels.insert(name, Service { channels: kept, next: AtomicUsize::new(0) });
+        }
+        Ok(Self { channels: Arc::new(channels) })
+    }
+
+    /// The next channel to the service of a method, in turn, and the service's name.
+    pub(crate) fn channel(&self, method: &Method) -> Option<(&'static str, Channel)> {
+        let package = method.path.strip_prefix("/poa.")?;
+        let (name, service) = self
+            .channels
+            .iter()
+            .find(|(name, _)| package.strip_prefix(**name).is_some_and(|rest| rest.starts_with('.')))?;
+        let turn = service.next.fetch_add(1, Ordering::Relaxed);
+        service
+            .channels
+            .get(turn.checked_rem(service.channels.len())?)
+            .cloned()
+            .map(|channel| (*name, channel))
+    }
+
+    /// Keeps the latch ready while every service says that it serves.
+    pub(crate) fn watch(
+        &self,
+        latch: Latch,
+        stopping: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let services: Vec<(&'static str, Channel)> = self
+            .channels
+            .iter()
+            .filter_map(|(name, service)| service.channels.first().cloned().map(|channel| (*name, channel)))
+            .collect();
+        async move {
+            let mut was_up = None;
+            loop {
+                let probes =
+                    services.iter().map(|(name, channel)| async move { (*name, serves(channel).await) });
+                let down: Vec<&str> = futures_util::future::join_all(probes)
+                    .await
+                    .into_iter()
+                    .filter_map(|(name, up)| (!up).then_some(name))
+                    .collect();
+                if was_up != Some(down.is_empty()) {
+                    was_up = Some(down.is_empty());
+                    if down.is_empty() {
+                        tracing::info!("all services answer");
+                        latch.ready();
+                    } else {
+                        tracing::warn!(down = down.join(","), "services do not answer");
+                        latch.lost();
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(PROBE_EVERY) => {}
+                    () = stopping.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+async fn serves(channel: &Channel) -> bool {
+    let mut client = HealthClient::new(channel.clone());
+    let check = client.check(HealthCheckRequest { service: String::new() });
+    tokio::time::timeout(PROBE_TIMEOUT, check).await.is_ok_and(|answer| answer.is_ok())
+}
