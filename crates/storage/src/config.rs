@@ -37,13 +37,24 @@ pub struct DatabaseConfig {
 
 /// Prints a URL for `--print-config`: all of it but the password.
 fn without_password<S: serde::Serializer>(url: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    let url = url.expose_secret();
-    let shown = url.split_once("://").and_then(|(scheme, rest)| {
+    serializer.serialize_str(&masked(url.expose_secret()))
+}
+
+/// The URL without its password, in both places where one may stand: before the host and among the
+/// parameters.
+fn masked(url: &str) -> String {
+    let login_masked = url.split_once("://").and_then(|(scheme, rest)| {
         let (login, place) = rest.rsplit_once('@')?;
         let (user, _password) = login.split_once(':')?;
         Some(format!("{scheme}://{user}:***@{place}"))
     });
-    serializer.serialize_str(shown.as_deref().unwrap_or(url))
+    let url = login_masked.unwrap_or_else(|| url.to_owned());
+    let Some((place, parameters)) = url.split_once('?') else { return url };
+    let parameters: Vec<&str> = parameters
+        .split('&')
+        .map(|parameter| if parameter.starts_with("password=") { "password=***" } else { parameter })
+        .collect();
+    format!("{place}?{}", parameters.join("&"))
 }
 
 // === impl DatabaseConfig ===
@@ -97,6 +108,29 @@ impl Default for DatabaseConfig {
             statement_timeout_ms: 10_000,
             lock_timeout_ms: 5_000,
             connect_timeout_ms: 30_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_masked_wherever_it_stands() {
+        for (url, shown) in [
+            (
+                "postgres://poa:se:c@ret@db:5432/task?sslmode=require",
+                "postgres://poa:***@db:5432/task?sslmode=require",
+            ),
+            (
+                "postgres:///task?host=/run&password=secret&user=poa",
+                "postgres:///task?host=/run&password=***&user=poa",
+            ),
+            ("postgres:///task?host=/run&user=poa", "postgres:///task?host=/run&user=poa"),
+            ("", ""),
+        ] {
+            assert_eq!(masked(url), shown);
         }
     }
 }
