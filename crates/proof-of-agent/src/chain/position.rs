@@ -3,7 +3,8 @@
 use crate::statement::{Body, DecisionKind, SettlementKind};
 
 /// Where a task stands, by its last statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Position {
     /// No statement yet.
     Start,

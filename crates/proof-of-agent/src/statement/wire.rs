@@ -3,6 +3,7 @@
 use poa_common::{Network, TaskId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::check::excerpt;
 use super::context::{Context, Nonce, Role, Subject, SubjectName};
@@ -66,13 +67,55 @@ pub(super) fn read(payload: &[u8]) -> Result<(Subject, Context, Body), Statement
     if head.statement_type != STATEMENT_TYPE {
         return Err(StatementError::UnknownStatementType(excerpt(&head.statement_type)));
     }
-    match Kind::from_type_uri(&head.predicate_type)? {
+    let kind = Kind::from_type_uri(&head.predicate_type)?;
+    shape(payload)?;
+    match kind {
         Kind::TermsOffered => read_as::<TermsOffered>(payload),
         Kind::TermsAccepted => read_as::<TermsAccepted>(payload),
         Kind::WorkSubmitted => read_as::<WorkSubmitted>(payload),
         Kind::WorkReceived => read_as::<WorkReceived>(payload),
         Kind::Decision => read_as::<Decision>(payload),
         Kind::Settlement => read_as::<Settlement>(payload),
+    }
+}
+
+/// Refuses the second spellings that serde reads and other readers do not: a struct as the array of its fields, and
+/// the name of a case as an object. One reader's statement must be every reader's.
+fn shape(payload: &[u8]) -> Result<(), StatementError> {
+    const OBJECTS: [&str; 7] = [
+        "",
+        "/subject/0",
+        "/subject/0/digest",
+        "/predicate",
+        "/predicate/body",
+        "/predicate/body/input",
+        "/predicate/body/output",
+    ];
+    const STRINGS: [&str; 8] = [
+        "/subject/0/name",
+        "/predicate/network",
+        "/predicate/signerRole",
+        "/predicate/onBehalfOf",
+        "/predicate/body/policy",
+        "/predicate/body/rail",
+        "/predicate/body/kind",
+        "/predicate/body/agentKeyState",
+    ];
+    let value: Value = json(payload)?;
+    let found = |pointer: &&str| value.pointer(pointer);
+    let objects = OBJECTS.iter().filter_map(found).all(Value::is_object);
+    let strings = STRINGS.iter().filter_map(found).all(|it| it.is_string() || it.is_null());
+    // A criterion is an object with an object in it.
+    let criteria = value.pointer("/predicate/body/criteria").and_then(Value::as_array);
+    let criteria = criteria.into_iter().flatten().all(|criterion| {
+        criterion.as_object().is_some_and(|criterion| criterion.values().all(Value::is_object))
+    });
+    if objects && strings && criteria {
+        Ok(())
+    } else {
+        Err(StatementError::Malformed(
+            "an object or a name is expected where something else stands".to_owned(),
+        ))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a verified receipt proves.
 
 use poa_common::{AccountId, AgentId, Msat, Network, TaskId, Timestamp};
+use serde::Serialize;
 
 use super::VerifyError;
 use crate::bundle::Bundle;
@@ -8,11 +9,13 @@ use crate::chain::{Chain, Position};
 use crate::checkpoint::Checkpoint;
 use crate::did::DidKey;
 use crate::digest::Digest;
+use crate::json;
 use crate::statement::{Content, Criterion, Decision, ReleasePolicy, Role, SettlementKind};
 use crate::trust::TrustRoot;
 
 /// Who signed for the requester.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Requester {
     /// The requester, with a key of its own.
     SelfSigned(DidKey),
@@ -21,32 +24,39 @@ pub enum Requester {
 }
 
 /// How the task ended, as far as this receipt goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Outcome {
     /// Not settled yet.
     Open(Position),
     /// The sats were released to the agent's account.
     Paid {
         /// What the requester paid, in msat.
+        #[serde(rename = "amountMsat", with = "json::msat")]
         amount: Msat,
         /// What the platform took of it, in msat.
+        #[serde(rename = "feeMsat", with = "json::msat")]
         fee: Msat,
         /// What the agent's account got, in msat.
+        #[serde(rename = "payeeNetMsat", with = "json::msat")]
         payee_net: Msat,
         /// When.
+        #[serde(with = "json::utc")]
         time: Timestamp,
     },
     /// The sats went back to the requester.
     Refunded {
         /// How much, in msat.
+        #[serde(rename = "amountMsat", with = "json::msat")]
         amount: Msat,
         /// When.
+        #[serde(with = "json::utc")]
         time: Timestamp,
     },
 }
 
 /// One thing that was checked, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was checked, such as `signatures`.
     pub name: &'static str,
@@ -54,8 +64,9 @@ pub struct Check {
     pub finding: String,
 }
 
-/// What a receipt proves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a receipt proves. It serialises under the JSON rules of receipts, for scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Verified {
     /// The task.
     pub task: TaskId,
@@ -78,6 +89,7 @@ pub struct Verified {
     /// The criteria that the terms name.
     pub criteria: Vec<Criterion>,
     /// The price in the terms, in msat: what is or was held, not what was paid.
+    #[serde(rename = "priceMsat", with = "json::msat")]
     pub price: Msat,
     /// When the terms release the sats.
     pub policy: ReleasePolicy,
@@ -94,6 +106,7 @@ pub struct Verified {
     /// The result that the agent signed.
     pub output: Option<Content>,
     /// When the platform received the result.
+    #[serde(with = "json::optional_utc")]
     pub received_time: Option<Timestamp>,
     /// How it was decided.
     pub decision: Option<Decision>,

@@ -137,6 +137,12 @@ fn a_value_in_another_spelling_is_malformed() {
         ("/predicate/body/requester", json!("agent_00000000000000000000000001")),
         ("/predicate/body/criteria/0", json!({"vibes": {}})),
         ("/predicate/body/title", Value::Null),
+        // What serde alone would read.
+        ("/predicate/body/input", json!([offer.subject().sha256.to_string(), 21, "text/plain"])),
+        ("/predicate/body/criteria/0", json!({"size": [1, 2]})),
+        ("/predicate/body/policy", json!({"onAcceptance": null})),
+        ("/predicate/signerRole", json!({"platform": null})),
+        ("/subject/0", json!(["input", {"sha256": offer.subject().sha256.to_string()}])),
         ("/predicate/nonce", json!("0101")),
         ("/predicate/nonce", json!("AB".repeat(16))),
         ("/predicate/signer", json!("did:web:example.org")),

@@ -44,6 +44,27 @@ fn a_paid_receipt_says_who_was_paid_how_much_for_what() {
 }
 
 #[test]
+fn a_script_reads_what_was_verified_under_the_same_json_rules() {
+    let world = World::new();
+    let verified = serde_json::to_value(check(&world, &paid_bundle(&world)).unwrap()).unwrap();
+    assert_eq!(
+        verified["outcome"],
+        serde_json::json!({"paid": {
+            "amountMsat": "100999",
+            "feeMsat": "5049",
+            "payeeNetMsat": "95950",
+            "time": "2026-01-02T03:04:05.678901Z",
+        }})
+    );
+    assert_eq!(verified["network"], "simulated");
+    assert_eq!(verified["requester"], "platform");
+    assert_eq!(verified["agentKey"], DidKey::of(&world.agent).to_string());
+    assert_eq!(verified["asOfSize"], 20);
+    let open = check(&world, &world.bundle(&world.paid()[..2])).unwrap();
+    assert_eq!(serde_json::to_value(open).unwrap()["outcome"], serde_json::json!({"open": "accepted"}));
+}
+
+#[test]
 fn a_receipt_that_is_not_settled_is_genuine_and_not_paid() {
     let world = World::new();
     let paid = world.paid();
