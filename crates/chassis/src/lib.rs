@@ -22,7 +22,7 @@ mod transport;
 pub use admin::AdminServer;
 pub use context::Context;
 pub use error::{Error, failure, status};
-pub use lifecycle::Lifecycle;
+pub use lifecycle::{Lifecycle, signalled};
 pub use principal::{Caller, Principal};
 pub use readiness::{Latch, Readiness};
 pub use request::{account, principal, request_uuid, user, validate};

@@ -61,7 +61,7 @@ impl Lifecycle {
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-pub(crate) async fn signalled() {
+pub async fn signalled() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(signal) => signal,
         Err(error) => {
