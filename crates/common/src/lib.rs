@@ -1,7 +1,4 @@
-//! Money, ids, time and the error scheme that every other crate speaks.
-//!
-//! Nothing in here does I/O, waits, or reads a clock: it builds for wasm and gives the same answer
-//! for ever. Time and randomness come in through [`Env`].
+#![doc = include_str!("../README.md")]
 
 mod env;
 mod error;

@@ -1,0 +1,1 @@
+//! What holds across crates. Everything is in `tests/`.

@@ -1,0 +1,50 @@
+# Thin: each target calls a tool. CI runs these same targets.
+#
+#   make run        sets everything up, builds, and runs the whole mesh at http://localhost:3000
+#   make test       sets everything up and passes the tests
+#   make lint       what CI checks besides: formatting, clippy, contracts, generated code
+#   make generate   regenerates crates/proto/src/gen after a change under proto/
+
+# The linter of the contracts, an npm package that carries its binary.
+BUF := npx --yes @bufbuild/buf@1.75.0
+CARGO := cargo
+
+.PHONY: run test build setup lint fmt generate buf deny baseline
+
+run: setup
+	@echo "Building (the first time takes a few minutes: it compiles about 350 packages) ..."
+	@$(CARGO) build -p poa-mesh -p poa-cli
+	@exec target/debug/poa-mesh
+
+test: setup build
+	$(CARGO) test --workspace
+
+# The journeys run the real binaries.
+build:
+	@echo "Building every server and the command line ..."
+	$(CARGO) build --workspace --bins
+
+setup:
+	@ops/setup.sh
+
+lint: buf
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	ops/check-generated.sh
+
+fmt:
+	$(CARGO) fmt --all
+
+generate:
+	$(CARGO) run -q -p poa-generate
+
+buf:
+	$(BUF) lint
+	$(BUF) breaking proto --against proto/baseline.binpb
+
+# The contracts that callers rely on: `make buf` refuses what breaks them. Moved with each release.
+baseline:
+	$(BUF) build proto -o proto/baseline.binpb
+
+deny:
+	$(CARGO) deny check
