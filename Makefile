@@ -40,11 +40,11 @@ generate:
 
 buf:
 	$(BUF) lint
-	$(BUF) breaking proto --against proto/baseline.binpb
+	$(BUF) build -o - | $(BUF) breaking - --against proto/baseline.binpb
 
 # The contracts that callers rely on: `make buf` refuses what breaks them. Moved with each release.
 baseline:
-	$(BUF) build proto -o proto/baseline.binpb
+	$(BUF) build --exclude-source-info -o proto/baseline.binpb
 
 deny:
 	$(CARGO) deny check
