@@ -90,7 +90,7 @@ impl Route {
             Ok(Err(error)) => {
                 tracing::warn!(
                     service = name,
-                    error = &error as &dyn std::error::Error,
+                    %error,
                     "a service cannot be reached"
                 );
                 Err(Error::DependencyUnavailable { dependency: name })

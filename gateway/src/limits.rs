@@ -1,6 +1,5 @@
 //! Rate limits by cost, per IP address and per account: token buckets in this process.
 
-use std::future::Future;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -59,16 +58,14 @@ impl Limiter {
     }
 
     /// Forgets full buckets now and then, so that many callers do not fill the memory.
-    pub(crate) fn sweep(self: Arc<Self>, stopping: CancellationToken) -> impl Future<Output = ()> {
-        async move {
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep(SWEEP_EVERY) => {
-                        self.addresses.retain_recent();
-                        self.accounts.retain_recent();
-                    }
-                    () = stopping.cancelled() => return,
+    pub(crate) async fn sweep(self: Arc<Self>, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {
+                    self.addresses.retain_recent();
+                    self.accounts.retain_recent();
                 }
+                () = stopping.cancelled() => return,
             }
         }
     }

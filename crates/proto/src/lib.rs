@@ -12,7 +12,6 @@ pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.binpb");
 /// Accounts, sign-in, keys and agents.
 pub mod auth {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::allow_attributes, reason = "generated")]
     pub mod v1 {
         include!("gen/poa.auth.v1.rs");
     }
@@ -21,7 +20,6 @@ pub mod auth {
 /// Tasks.
 pub mod task {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::allow_attributes, reason = "generated")]
     pub mod v1 {
         include!("gen/poa.task.v1.rs");
     }
@@ -30,7 +28,6 @@ pub mod task {
 /// Balances, deposits, withdrawals and escrows.
 pub mod escrow {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::allow_attributes, reason = "generated")]
     pub mod v1 {
         include!("gen/poa.escrow.v1.rs");
     }
@@ -39,7 +36,6 @@ pub mod escrow {
 /// Receipts and the transparency log.
 pub mod attestation {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::allow_attributes, reason = "generated")]
     pub mod v1 {
         include!("gen/poa.attestation.v1.rs");
     }
@@ -48,13 +44,11 @@ pub mod attestation {
 /// The registry of error reasons.
 pub mod errors {
     /// Version 1.
-    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::allow_attributes, reason = "generated")]
     pub mod v1 {
         include!("gen/poa.errors.v1.rs");
     }
 }
 
-#[allow(clippy::all, clippy::allow_attributes, reason = "generated")]
 mod checks {
     use crate::check::{Check, Found, join};
 

@@ -15,7 +15,10 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("poa-auth", SERVICE),
     ("poa-task", SERVICE),
     ("poa-attestation", SERVICE),
-    ("poa-escrow", &["poa-common", "poa-proto", "poa-chassis", "poa-storage", "proof-of-agent", "poa-payment"]),
+    (
+        "poa-escrow",
+        &["poa-common", "poa-proto", "poa-chassis", "poa-storage", "proof-of-agent", "poa-payment"],
+    ),
     ("poa-gateway", &["poa-common", "poa-proto", "poa-chassis"]),
     ("poa-sdk", &["poa-common", "poa-proto", "proof-of-agent"]),
     ("poa-cli", &["poa-sdk"]),
@@ -27,7 +30,18 @@ const SERVICE: &[&str] = &["poa-common", "poa-proto", "poa-chassis", "poa-storag
 const FREE: [&str; 3] = ["poa-mesh", "poa-testkit", "poa-e2e"];
 /// What must stay out of the crates that verify and count: I/O, async, clocks, randomness of their own.
 const IMPURE: [&str; 12] = [
-    "tokio", "tonic", "sqlx", "hyper", "axum", "reqwest", "getrandom", "rand", "chrono", "async-trait", "mio", "socket2",
+    "tokio",
+    "tonic",
+    "sqlx",
+    "hyper",
+    "axum",
+    "reqwest",
+    "getrandom",
+    "rand",
+    "chrono",
+    "async-trait",
+    "mio",
+    "socket2",
 ];
 /// Which service may call which, by its client features of poa-proto.
 const CALLS: [(&str, &[&str]); 6] = [
@@ -40,7 +54,11 @@ const CALLS: [(&str, &[&str]); 6] = [
 ];
 
 fn workspace() -> Metadata {
-    MetadataCommand::new().no_deps().other_options(vec!["--offline".to_owned()]).exec().expect("cargo metadata")
+    MetadataCommand::new()
+        .no_deps()
+        .other_options(vec!["--offline".to_owned()])
+        .exec()
+        .expect("cargo metadata")
 }
 
 fn normal_dependencies(package: &Package) -> impl Iterator<Item = &cargo_metadata::Dependency> {
@@ -50,7 +68,8 @@ fn normal_dependencies(package: &Package) -> impl Iterator<Item = &cargo_metadat
 #[test]
 fn every_crate_imports_only_what_the_table_allows() {
     let metadata = workspace();
-    let members: BTreeSet<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let members: BTreeSet<String> =
+        metadata.packages.iter().map(|package| package.name.to_string()).collect();
     let table: BTreeMap<&str, &[&str]> = TABLE.into_iter().collect();
     for package in &metadata.packages {
         let name = package.name.as_str();
@@ -58,7 +77,8 @@ fn every_crate_imports_only_what_the_table_allows() {
             continue;
         }
         let allowed = table.get(name).unwrap_or_else(|| panic!("{name} has no row in the import table"));
-        for dependency in normal_dependencies(package).filter(|dependency| members.contains(&dependency.name)) {
+        for dependency in normal_dependencies(package).filter(|dependency| members.contains(&dependency.name))
+        {
             assert!(allowed.contains(&dependency.name.as_str()), "{name} imports {}", dependency.name);
         }
     }
@@ -77,7 +97,12 @@ fn pure_crates_do_no_io_and_the_gateway_has_no_database() {
             _ => continue,
         };
         for dependency in normal_dependencies(package) {
-            assert!(!banned.contains(&dependency.name.as_str()), "{} depends on {}", package.name, dependency.name);
+            assert!(
+                !banned.contains(&dependency.name.as_str()),
+                "{} depends on {}",
+                package.name,
+                dependency.name
+            );
         }
     }
 }

@@ -5,16 +5,32 @@ use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor};
 
 /// Every scope that a token can hold. A method with another one could never be called.
 const SCOPES: [&str; 11] = [
-    "account.read", "account.write", "agents.read", "agents.write", "tasks.read", "tasks.write", "work.write",
-    "money.read", "money.deposit", "money.withdraw", "admin.read",
+    "account.read",
+    "account.write",
+    "agents.read",
+    "agents.write",
+    "tasks.read",
+    "tasks.write",
+    "work.write",
+    "money.read",
+    "money.deposit",
+    "money.withdraw",
+    "admin.read",
 ];
 /// Verbs that only read.
 const READS: [&str; 4] = ["Get", "List", "Watch", "Estimate"];
 /// Writes that need no request_id, each for a reason of its own: the token in the request is the key (refresh, logout),
 /// the escrow id, the task and digest, or the invoice is the key, or nothing of ours changes (exchange, outside invoice).
 const KEYED_OTHERWISE: [&str; 9] = [
-    "RefreshSession", "Logout", "ExchangeApiKey", "HoldFunds", "CaptureEscrow", "RefundEscrow", "AppendStatement",
-    "PayInvoice", "CreateOutsideInvoice",
+    "RefreshSession",
+    "Logout",
+    "ExchangeApiKey",
+    "HoldFunds",
+    "CaptureEscrow",
+    "RefundEscrow",
+    "AppendStatement",
+    "PayInvoice",
+    "CreateOutsideInvoice",
 ];
 
 fn pool() -> DescriptorPool {
@@ -58,7 +74,8 @@ fn the_audience_of_a_service_stands_in_its_name() {
 #[test]
 fn every_write_has_a_request_id_or_a_key_of_its_own() {
     for method in METHODS {
-        let reads = READS.iter().any(|verb| method.name().starts_with(verb)) || method.name() == "AuditLedger";
+        let reads =
+            READS.iter().any(|verb| method.name().starts_with(verb)) || method.name() == "AuditLedger";
         let keyed = KEYED_OTHERWISE.contains(&method.name());
         assert_eq!(method.mutation, !reads && !keyed, "{}", method.path);
     }
@@ -74,7 +91,11 @@ fn every_text_bytes_and_list_field_of_a_request_is_bounded() {
     }
 }
 
-fn check_message(message: &MessageDescriptor, limit: &prost_reflect::ExtensionDescriptor, seen: &mut Vec<String>) {
+fn check_message(
+    message: &MessageDescriptor,
+    limit: &prost_reflect::ExtensionDescriptor,
+    seen: &mut Vec<String>,
+) {
     if !message.full_name().starts_with("poa.") || seen.iter().any(|name| name == message.full_name()) {
         return;
     }

@@ -7,9 +7,32 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 500;
 /// What may stand in the root of the repository.
 const ROOT: [&str; 26] = [
-    ".ci", ".git", ".gitignore", "CONTRIBUTING.md", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT",
-    "Makefile", "README.md", "buf.yaml", "clients", "clippy.toml", "compose.yaml", "crates", "deny.toml", "docs",
-    "gateway", "migrations", "ops", "proto", "rust-toolchain.toml", "rustfmt.toml", "services", "target", "tests",
+    ".ci",
+    ".git",
+    ".gitignore",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "Makefile",
+    "README.md",
+    "buf.yaml",
+    "clients",
+    "clippy.toml",
+    "compose.yaml",
+    "crates",
+    "deny.toml",
+    "docs",
+    "gateway",
+    "migrations",
+    "ops",
+    "proto",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "services",
+    "target",
+    "tests",
 ];
 
 fn root() -> PathBuf {
@@ -20,7 +43,10 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && !["target", "gen", "node_modules"].contains(&name.as_str()) && !name.starts_with('.') {
+        if path.is_dir()
+            && !["target", "gen", "node_modules"].contains(&name.as_str())
+            && !name.starts_with('.')
+        {
             sources(&path, found);
         } else if name.ends_with(".rs") {
             found.push(path);

@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the harness of tests: what cannot go on ends the test"
+)]
 
 mod deployment;
 mod http;

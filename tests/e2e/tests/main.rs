@@ -1,4 +1,5 @@
 //! Journeys over real processes. See the README.
+#![expect(clippy::expect_used, clippy::panic, reason = "what cannot go on ends the test")]
 
 mod grpc_web;
 mod guide;
