@@ -251,4 +251,4 @@ fn is_exposed(_: &fs::Metadata) -> bool {
 
 #[cfg(test)]
 #[path = "key_tests.rs"]
-mod tests;
+pub(crate) mod tests;

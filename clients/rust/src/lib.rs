@@ -35,7 +35,10 @@ pub use tonic::Code;
 
 /// The messages of the contract, as generated.
 pub mod api {
-    pub use poa_proto::{
-        attestation::v1 as attestation, auth::v1 as auth, escrow::v1 as escrow, task::v1 as task,
-    };
+    pub use poa_proto::attestation::v1 as attestation;
+    pub use poa_proto::auth::v1 as auth;
+    pub use poa_proto::escrow::v1 as escrow;
+    pub use poa_proto::task::v1 as task;
+    /// A moment and a span as the contract has them.
+    pub use prost_types::{Duration, Timestamp};
 }

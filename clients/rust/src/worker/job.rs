@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::{Handler, Job, Output, Refusal, Shared, WorkerEvent, terms};
 use crate::error::Error;
-use crate::key::{AcceptanceTerms, WorkDone};
+use crate::key::WorkDone;
 
 /// Bytes of an input or a result inside of a message.
 const MAX_INLINE_BYTES: usize = 128 * 1024;
@@ -48,20 +48,12 @@ impl<H: Handler> Claimed<H> {
         open: OpenTask,
         abort: CancellationToken,
     ) -> Result<Self, Error> {
-        let checked = terms::check(&open, &shared.config.trust_root)?;
+        let (accepted, checked) = terms::acceptance(&open, &shared.config.trust_root, &shared.agent)?;
         if checked.terms.input.size > u64::try_from(MAX_INLINE_BYTES).unwrap_or(u64::MAX) {
             return Err(Error::Contract(
                 "the input is kept elsewhere, which this agent does not fetch".to_owned(),
             ));
         }
-        let claim_number = u32::try_from(open.next_claim_number)
-            .map_err(|_| Error::Contract("the claim number is negative".to_owned()))?;
-        let accepted = AcceptanceTerms {
-            task: checked.task,
-            agent: shared.config.agent_id,
-            account: shared.account,
-            claim_number,
-        };
         let (acceptance, envelope) =
             shared.key.accept(shared.session.client().env(), &open.terms, &accepted)?;
         let request = ClaimTaskRequest {

@@ -5,6 +5,7 @@
 //! server says of the task and against the trust root. While a handler works, the lease is renewed at a third of
 //! its length. A handler that fails gives the claim back with its reason.
 
+mod by_hand;
 mod event;
 mod job;
 mod terms;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
-use poa_common::{AccountId, AgentId};
+use poa_common::AgentId;
+use poa_proto::auth::v1::Agent;
 use poa_proto::auth::v1::agent::State;
 use poa_proto::task::v1::{ClaimNextTaskRequest, OpenTask};
 use proof_of_agent::TrustRoot;
@@ -23,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
+pub use by_hand::{claim, submit};
 pub use event::WorkerEvent;
 
 use crate::calls::{FeedFilter, FeedUpdate};
@@ -110,7 +113,7 @@ struct Shared<H> {
     session: Session,
     key: AgentKey,
     config: WorkerConfig,
-    account: AccountId,
+    agent: Agent,
     handler: H,
     on_event: Box<dyn Fn(WorkerEvent) + Send + Sync>,
 }
@@ -146,11 +149,8 @@ impl<H: Handler> Worker<H> {
         if config.capabilities.is_empty() || !(1..=MAX_CONCURRENCY).contains(&config.concurrency) {
             return unfit("needs a capability, and 1 to 64 tasks at once");
         }
-        let Ok(account) = agent.account_id.parse() else {
-            return unfit("has no account");
-        };
         let on_event = Box::new(on_event);
-        let shared = Arc::new(Shared { session, key, config, account, handler, on_event });
+        let shared = Arc::new(Shared { session, key, config, agent, handler, on_event });
         Ok(Self { shared, shutdown: Shutdown::default(), refused: VecDeque::new() })
     }
 

@@ -1,0 +1,215 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, receipt, task, verify,
+    withdraw, work,
+};
+
+const AFTER_HELP: &str = "\
+Amounts are in sats: 250, 1,000 or 0.5; with a suffix 1500msat; with --msat all bare numbers are msat.
+Spans: 90s, 5m, 2h, 7d. Sizes: 512, 64KiB, 1MiB.
+
+Exit codes:
+  0  done
+  1  something else went wrong
+  2  the command line or a field of the request is malformed
+  3  not signed in, or not allowed: run `poa login`
+  4  there is no such thing, or it is not yours
+  5  refused: the state of the task, the funds, a limit
+  6  the server cannot be reached, is overloaded, or did not answer in time
+  7  a receipt, a log proof or the server's keys do not verify";
+
+/// Hire AI agents for sats held in escrow, be one, and check the receipts.
+#[derive(Debug, Parser)]
+#[command(name = "poa", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Globals {
+    /// The mesh to talk to [default: the one of the profile, else http://localhost:3000].
+    #[arg(long, global = true, env = "POA_ENDPOINT", value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Which account to be: each profile has a session, a trust root and keys of its own.
+    #[arg(long, global = true, env = "POA_PROFILE", default_value = "default", value_name = "NAME")]
+    pub(crate) profile: String,
+    /// Where profiles are kept [default: $XDG_CONFIG_HOME/proof-of-agent, else ~/.config/proof-of-agent].
+    #[arg(long, global = true, env = "POA_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Act with the API key in this file, without signing in.
+    #[arg(long, global = true, env = "POA_API_KEY_FILE", value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// The certificate authority (PEM) of an https endpoint, instead of the public ones.
+    #[arg(long, global = true, env = "POA_CA_CERT", value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// Print JSON for scripts, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Bare amounts on the command line are msat.
+    #[arg(long, global = true)]
+    pub(crate) msat: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an account and sign in.
+    Register(account::RegisterArgs),
+    /// Sign in.
+    Login(account::LoginArgs),
+    /// End the session.
+    Logout,
+    /// Show who is signed in.
+    Whoami,
+    /// Show the server's network, fee, limits and keys.
+    Info,
+    /// API keys for programs.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Put sats in: makes an invoice to pay.
+    #[command(args_conflicts_with_subcommands = true)]
+    Deposit(deposit::DepositArgs),
+    /// The outside wallet of the simulated network.
+    #[command(subcommand)]
+    Faucet(faucet::FaucetCommand),
+    /// Show what can be spent and what is held.
+    Balance,
+    /// List every movement of the balance.
+    Statement(money::StatementArgs),
+    /// Take sats out: pays a Lightning invoice.
+    #[command(args_conflicts_with_subcommands = true)]
+    Withdraw(withdraw::WithdrawArgs),
+    /// Agents and their keys.
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Offer a task; its price is held in escrow.
+    Hire(hire::HireArgs),
+    /// Watch open tasks.
+    Feed(work::FeedArgs),
+    /// Claim a task for an agent.
+    Claim(work::ClaimArgs),
+    /// Submit the result of a claimed task, with a signed receipt.
+    Submit(work::SubmitArgs),
+    /// Give a claimed task back.
+    Release(work::ReleaseArgs),
+    /// Follow a task until it ends.
+    Watch(task::WatchArgs),
+    /// Look at tasks.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Accept a submitted result: the agent is paid.
+    Accept(task::IdArgs),
+    /// Reject a submitted result for a criterion of the terms.
+    Reject(task::RejectArgs),
+    /// Cancel a task that nobody has claimed.
+    Cancel(task::IdArgs),
+    /// Fetch the receipt of a task.
+    Receipt(receipt::ReceiptArgs),
+    /// Check a receipt, offline.
+    Verify(verify::VerifyArgs),
+    /// The transparency log.
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// What is held for tasks.
+    #[command(subcommand)]
+    Escrow(money::EscrowCommand),
+    /// What operators do, on the admin port.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    /// Walk the whole story with two fresh accounts, on the simulated network.
+    Demo(crate::commands::demo::DemoArgs),
+}
+
+/// Agents: `agent run` is the daemon.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Make an agent's key.
+    Keygen(agent::KeygenArgs),
+    /// Register an agent with its key.
+    Register(agent::RegisterArgs),
+    /// List your agents.
+    List(agent::ListArgs),
+    /// Show any agent.
+    Show(agent::IdArgs),
+    /// Retire an agent: it claims nothing new.
+    Retire(agent::IdArgs),
+    /// Work: claim tasks and run COMMAND on each, input on stdin, result on stdout.
+    Run(agent_run::RunArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_commands_of_the_tour_are_understood() {
+        for words in [
+            "poa register alice --password-file p",
+            "poa login alice --trust-root t.json",
+            "poa keys create ci --scope tasks.read --scope tasks.write",
+            "poa keys list",
+            "poa deposit 1000 --wait --faucet",
+            "poa deposit show dep_1",
+            "poa faucet pay lnsb1",
+            "poa faucet invoice 50",
+            "poa withdraw lnsb1 --wait",
+            "poa withdraw show wdr_1",
+            "poa withdraw list",
+            "poa agent keygen agent.pem",
+            "poa agent register counter --capability text.count",
+            "poa agent run --capability text.count --timeout 5m --max-output 128KiB --concurrency 2 -- wc -w",
+            "poa hire Count --capability text.count --input - --price 100 --schema s.json --wait",
+            "poa hire Count --capability text.count --price 100 --dry-run",
+            "poa feed --capability a --capability b",
+            "poa claim task_1 --agent agent_1",
+            "poa submit task_1 --result out.json",
+            "poa release task_1 --reason later",
+            "poa watch task_1 --json",
+            "poa task show task_1",
+            "poa task list --role worker --state open",
+            "poa task result task_1 -o out",
+            "poa reject task_1 --criterion 0 --reason wrong",
+            "poa receipt task_1 -o receipt.json",
+            "poa verify receipt.json --trust-root t.json --result out",
+            "poa log checkpoint",
+            "poa log prove 3",
+            "poa log consistency 3 9",
+            "poa escrow show escr_1",
+            "poa admin audit --token-file t",
+            "poa demo",
+        ] {
+            assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn a_password_cannot_be_given_on_the_command_line() {
+        assert!(parse("poa login alice --password secret").is_err());
+        assert!(parse("poa login alice secret").is_err());
+    }
+
+    #[test]
+    fn an_agent_without_a_command_is_a_usage_error() {
+        assert!(parse("poa agent run --capability text.count").is_err());
+    }
+}

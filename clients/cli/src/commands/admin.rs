@@ -1,0 +1,55 @@
+//! `admin`: what operators do, on the admin port.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use poa_sdk::Admin;
+use poa_sdk::api::escrow::LedgerAudit;
+
+use crate::app::{App, secret_from};
+use crate::describe;
+use crate::failure::{Exit, Failure};
+use crate::output::{fields, plain};
+use crate::units::sats;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Check every invariant of the ledger. Exit code 7 where one is broken.
+    Audit(AdminOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdminOptions {
+    /// The admin port.
+    #[arg(long, env = "POA_ADMIN_ENDPOINT", default_value = "http://localhost:9100", value_name = "URL")]
+    admin_endpoint: String,
+    /// The file with the operator's token, as the server writes it at its first start.
+    #[arg(long, env = "POA_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    token_file: PathBuf,
+}
+
+pub(crate) async fn run(app: &App, command: AdminCommand) -> Result<(), Failure> {
+    let AdminCommand::Audit(options) = command;
+    let admin = Admin::connect(app.dial(options.admin_endpoint)?, &secret_from(&options.token_file)?)?;
+    let audit = admin.audit_ledger().await?;
+    app.out.show(&audit, || text_of(&audit))?;
+    if audit.clean { Ok(()) } else { Err(Failure::new(Exit::Unverified, "the ledger breaks an invariant")) }
+}
+
+fn text_of(audit: &LedgerAudit) -> String {
+    let checks = audit.checks.iter().map(|check| {
+        let finding = match check.violations {
+            0 => "holds".to_owned(),
+            count => format!("BROKEN by {count} rows, such as {}", plain(&check.example)),
+        };
+        format!("  {}: {finding}", plain(&check.name))
+    });
+    let rows = fields(&[
+        ("ledger", if audit.clean { "clean" } else { "BROKEN" }.to_owned()),
+        ("users hold", sats(audit.user_liabilities_msat)),
+        ("fees", sats(audit.fees_msat)),
+        ("escrows", format!("{} open", audit.open_escrows)),
+        ("as of", describe::time(audit.audit_time.as_ref())),
+    ]);
+    format!("{rows}\n{}", checks.collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,64 @@
+//! The subcommands, one file per family.
+
+pub(crate) mod account;
+pub(crate) mod admin;
+pub(crate) mod agent;
+pub(crate) mod agent_run;
+pub(crate) mod demo;
+mod demo_steps;
+pub(crate) mod deposit;
+pub(crate) mod faucet;
+pub(crate) mod hire;
+pub(crate) mod keys;
+pub(crate) mod log;
+pub(crate) mod money;
+pub(crate) mod receipt;
+pub(crate) mod task;
+pub(crate) mod verify;
+pub(crate) mod withdraw;
+pub(crate) mod work;
+
+use crate::app::App;
+use crate::cli::{AgentCommand, Command};
+use crate::failure::Failure;
+
+/// Runs one command. Its future is boxed, because the largest of them would else size all.
+pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Register(args) => account::register(app, args).await,
+        Command::Login(args) => account::login(app, args).await,
+        Command::Logout => account::logout(app).await,
+        Command::Whoami => account::whoami(app).await,
+        Command::Info => account::info(app).await,
+        Command::Keys(command) => keys::run(app, command).await,
+        Command::Deposit(args) => Box::pin(deposit::run(app, args)).await,
+        Command::Faucet(command) => faucet::run(app, command).await,
+        Command::Balance => money::balance(app).await,
+        Command::Statement(args) => money::statement(app, args).await,
+        Command::Withdraw(args) => Box::pin(withdraw::run(app, args)).await,
+        Command::Agent(command) => match command {
+            AgentCommand::Keygen(args) => agent::keygen(app, args),
+            AgentCommand::Register(args) => agent::register(app, args).await,
+            AgentCommand::List(args) => agent::list(app, args).await,
+            AgentCommand::Show(args) => agent::show(app, args).await,
+            AgentCommand::Retire(args) => agent::retire(app, args).await,
+            AgentCommand::Run(args) => Box::pin(agent_run::run(app, args)).await,
+        },
+        Command::Hire(args) => Box::pin(hire::run(app, args)).await,
+        Command::Feed(args) => work::feed(app, args).await,
+        Command::Claim(args) => Box::pin(work::claim(app, args)).await,
+        Command::Submit(args) => Box::pin(work::submit(app, args)).await,
+        Command::Release(args) => work::release(app, args).await,
+        Command::Watch(args) => task::watch(app, args).await,
+        Command::Task(command) => task::run(app, command).await,
+        Command::Accept(args) => task::accept(app, args).await,
+        Command::Reject(args) => task::reject(app, args).await,
+        Command::Cancel(args) => task::cancel(app, args).await,
+        Command::Receipt(args) => receipt::run(app, args).await,
+        Command::Verify(args) => verify::run(app, &args),
+        Command::Log(command) => log::run(app, command).await,
+        Command::Escrow(command) => money::escrow(app, command).await,
+        Command::Admin(command) => admin::run(app, command).await,
+        Command::Demo(args) => Box::pin(demo::run(app, args)).await,
+    }
+}

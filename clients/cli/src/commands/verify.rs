@@ -1,0 +1,123 @@
+//! `verify`: checks a receipt, offline.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use poa_sdk::receipts::bundle::MAX_BUNDLE_BYTES;
+use poa_sdk::receipts::{Bundle, Outcome, Policy, Requester, Verified, verify};
+use poa_sdk::{Network, rfc3339, system_env};
+use serde_json::{Value as Json, json};
+
+use crate::app::{App, read_file};
+use crate::failure::Failure;
+use crate::output::{fields, one_line};
+use crate::units::sats;
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The receipt; `-` is standard input.
+    file: PathBuf,
+    /// Whom to believe [default: the trust root that was pinned at sign-in].
+    #[arg(long, value_name = "FILE")]
+    trust_root: Option<PathBuf>,
+    /// The result at hand: must be the one that the agent signed.
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
+    /// The input at hand: must be the one that the terms name.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Refuse a receipt that does not prove a payment.
+    #[arg(long)]
+    require_paid: bool,
+    /// Refuse a receipt of another network: mainnet, regtest or simulated.
+    #[arg(long, value_name = "NETWORK")]
+    network: Option<Network>,
+}
+
+pub(crate) fn run(app: &App, args: &VerifyArgs) -> Result<(), Failure> {
+    let root = app.trust_root(args.trust_root.as_deref())?;
+    let bundle = Bundle::from_json(&read_file(&args.file, MAX_BUNDLE_BYTES)?)?;
+    let policy = Policy { require_paid: args.require_paid, network: args.network, min_log_size: 0 };
+    let mut verified = verify(&bundle, &root, &policy, system_env().now())?;
+    if let Some(path) = &args.result {
+        verified.check_result(&read_file(path, usize::MAX)?)?;
+    }
+    if let Some(path) = &args.input {
+        verified.check_input(&read_file(path, usize::MAX)?)?;
+    }
+    app.out.either(|| json_of(&verified), || text_of(&verified))
+}
+
+/// The whole answer for a person.
+pub(crate) fn text_of(verified: &Verified) -> String {
+    let mut rows = vec![("task", verified.task.to_string()), ("title", one_line(&verified.title))];
+    let mut optional = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
+    optional("agent", verified.agent.map(|agent| agent.to_string()));
+    optional("paid to", verified.account.map(|account| account.to_string()));
+    optional(
+        "result",
+        verified.output.as_ref().map(|output| format!("{} bytes, SHA-256 {}", output.size, output.sha256)),
+    );
+    optional("received", verified.received_time.map(rfc3339));
+    let checks: Vec<String> =
+        verified.checks.iter().map(|check| format!("  \u{2713} {}: {}", check.name, check.finding)).collect();
+    format!("VERIFIED  {}\n\n{}\n\n{}", outcome(verified), fields(&rows), checks.join("\n"))
+}
+
+/// What came of it, in one sentence.
+pub(crate) fn outcome(verified: &Verified) -> String {
+    let network = match verified.network {
+        Network::Mainnet => String::new(),
+        Network::Regtest | Network::Simulated => format!(" ({} sats)", verified.network),
+    };
+    match &verified.outcome {
+        Outcome::Paid { amount, fee, payee_net, time } => format!(
+            "the work was paid{network}: {} in all, {} to the agent, {} fee, on {}",
+            sats(amount.get()),
+            sats(payee_net.get()),
+            sats(fee.get()),
+            rfc3339(*time)
+        ),
+        Outcome::Refunded { amount, time } => {
+            format!("{} went back to the requester{network} on {}", sats(amount.get()), rfc3339(*time))
+        }
+        Outcome::Open(position) => format!("NOT PAID so far{network}: the task is {position}"),
+    }
+}
+
+fn json_of(verified: &Verified) -> Json {
+    let outcome = match &verified.outcome {
+        Outcome::Paid { amount, fee, payee_net, time } => json!({
+            "state": "paid", "amountMsat": amount.to_string(), "feeMsat": fee.to_string(),
+            "payeeMsat": payee_net.to_string(), "time": rfc3339(*time),
+        }),
+        Outcome::Refunded { amount, time } => {
+            json!({ "state": "refunded", "amountMsat": amount.to_string(), "time": rfc3339(*time) })
+        }
+        Outcome::Open(position) => json!({ "state": "open", "position": position.to_string() }),
+    };
+    let requester = match &verified.requester {
+        Requester::SelfSigned(_) => "self",
+        Requester::Platform => "platform",
+    };
+    let checks: Vec<Json> =
+        verified.checks.iter().map(|check| json!({ "name": check.name, "finding": check.finding })).collect();
+    json!({
+        "verified": true,
+        "paid": verified.is_paid(),
+        "taskId": verified.task.to_string(),
+        "title": verified.title,
+        "network": verified.network.to_string(),
+        "logOrigin": verified.origin,
+        "asOfSize": verified.as_of_size.to_string(),
+        "trustRoot": verified.trust_root.to_string(),
+        "requester": requester,
+        "requesterId": verified.requester_account.to_string(),
+        "agentId": verified.agent.map(|agent| agent.to_string()),
+        "agentKey": verified.agent_key.map(|key| key.to_string()),
+        "accountId": verified.account.map(|account| account.to_string()),
+        "resultSha256": verified.output.as_ref().map(|output| output.sha256.to_string()),
+        "outcome": outcome,
+        "checks": checks,
+    })
+}
