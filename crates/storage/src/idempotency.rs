@@ -179,6 +179,20 @@ pub async fn record_many(tx: &mut Tx, answers: &[(Key, &[u8])], keep: Keep) -> R
     }
 }
 
+/// Forgets a request whose effect was taken back: it may be tried again under the same id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn forget(tx: &mut Tx, key: Key) -> Result<(), Error> {
+    sqlx::query("DELETE FROM idempotency_records WHERE principal = $1 AND method = $2 AND request_id = $3")
+        .bind(key.principal)
+        .bind(key.method)
+        .bind(key.request_id)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// The recorded answer, if the request was carried out: for recovery after an unknown COMMIT.
 ///
 /// # Errors
