@@ -1,10 +1,5 @@
 //! The layers of a server, seen from outside: small services of the real contracts behind the real stack.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "what cannot go on ends the test"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "what cannot go on ends the test")]
 
 mod authorisation;
 mod deadlines;

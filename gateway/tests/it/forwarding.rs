@@ -1,0 +1,99 @@
+//! What reaches a service, and what a caller hears when it does not.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use poa_chassis::failure;
+use poa_proto::auth::v1::ExchangeApiKeyRequest;
+use poa_proto::auth::v1::auth_internal_service_client::AuthInternalServiceClient;
+use tonic::Code;
+
+use crate::edge::{API_KEY, Edge, pay};
+
+#[tokio::test]
+async fn a_call_passes_with_its_token_and_without_a_strangers_headers() {
+    let edge = Edge::start(|_| {}).await;
+    assert!(edge.faucet().pay_invoice(pay("x", &edge.token())).await.is_ok());
+    let mut request = pay("headers", &edge.token());
+    for name in ["x-forwarded-for", "x-poa-account", "forwarded", "x-real-ip", "cookie", "x-spiffe-id"] {
+        request.metadata_mut().insert(name, "forged".parse().expect("a header"));
+    }
+    request.metadata_mut().insert("x-request-id", "kept".parse().expect("a header"));
+    let refused = edge.faucet().pay_invoice(request).await.expect_err("the headers");
+    assert!(
+        refused.message().contains("x-request-id") && refused.message().contains("authorization"),
+        "{refused}"
+    );
+    for name in ["forward", "poa-account", "real-ip", "cookie", "spiffe"] {
+        assert!(!refused.message().contains(name), "{name} passed: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_api_key_is_exchanged_once_and_a_wrong_one_is_refused() {
+    let edge = Edge::start(|_| {}).await;
+    for _ in 0..3 {
+        assert!(edge.faucet().pay_invoice(pay("x", API_KEY)).await.is_ok());
+    }
+    assert_eq!(edge.exchanges.load(Ordering::SeqCst), 1, "the token is kept for a while");
+    let refused = edge.faucet().pay_invoice(pay("x", "poak_wrong")).await.expect_err("a wrong key");
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let long = format!("poak_{}", "x".repeat(500));
+    assert_eq!(
+        edge.faucet().pay_invoice(pay("x", &long)).await.expect_err("a long key").code(),
+        Code::Unauthenticated
+    );
+    assert_eq!(edge.exchanges.load(Ordering::SeqCst), 2, "what cannot be a key costs auth nothing");
+}
+
+#[tokio::test]
+async fn a_caller_beyond_its_limit_is_told_when_to_come_back() {
+    let edge = Edge::start(|config| {
+        config.rates.per_account = 1;
+        config.rates.account_burst = 25;
+    })
+    .await;
+    let token = edge.token();
+    // PayInvoice costs 10.
+    assert!(edge.faucet().pay_invoice(pay("x", &token)).await.is_ok());
+    assert!(edge.faucet().pay_invoice(pay("x", &token)).await.is_ok());
+    let refused = edge.faucet().pay_invoice(pay("x", &token)).await.expect_err("the limit");
+    assert_eq!(
+        (refused.code(), failure(&refused).reason.as_str()),
+        (Code::ResourceExhausted, "RATE_LIMITED")
+    );
+    assert!(
+        edge.faucet().pay_invoice(pay("x", &edge.token())).await.is_ok(),
+        "another account is not touched"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_is_given_up_in_the_callers_time() {
+    let edge = Edge::start(|_| {}).await;
+    let mut request = pay("hang", &edge.token());
+    request.metadata_mut().insert("grpc-timeout", "300m".parse().expect("a header"));
+    let started = Instant::now();
+    let refused = edge.faucet().pay_invoice(request).await.expect_err("a hang");
+    assert_eq!(refused.code(), Code::DeadlineExceeded);
+    assert!(started.elapsed() < Duration::from_secs(8));
+}
+
+#[tokio::test]
+async fn what_is_not_public_has_no_route_even_with_a_token() {
+    let edge = Edge::start(|_| {}).await;
+    let mut internal = AuthInternalServiceClient::new(edge.channel());
+    let refused = internal.exchange_api_key(ExchangeApiKeyRequest::default()).await.expect_err("no route");
+    assert_eq!(refused.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn an_error_of_a_service_arrives_with_its_details() {
+    let edge = Edge::start(|_| {}).await;
+    let mut request =
+        tonic::Request::new(poa_proto::escrow::v1::CreateOutsideInvoiceRequest { amount_msat: 1_000 });
+    let bearer = format!("Bearer {}", edge.token()).parse().expect("a header");
+    request.metadata_mut().insert("authorization", bearer);
+    let refused = edge.faucet().create_outside_invoice(request).await.expect_err("overloaded");
+    assert_eq!((refused.code(), failure(&refused).reason.as_str()), (Code::Unavailable, "OVERLOADED"));
+}
