@@ -22,7 +22,7 @@ pub struct AdminServer {
 // === impl AdminServer ===
 
 impl AdminServer {
-    /// `/livez`, `/readyz` and `/metrics`.
+    /// `/livez`, `/readyz`, `/metrics`, and the reflection of the operators' methods.
     pub fn new(readiness: Readiness, lifecycle: &Lifecycle) -> Self {
         let draining = lifecycle.draining();
         let ready = move || async move {
@@ -35,7 +35,7 @@ impl AdminServer {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", missing.join(", ")))
             }
         };
-        let router = Router::new()
+        let router = reflection()
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(|| async { crate::metrics::render() }));
@@ -59,5 +59,23 @@ impl AdminServer {
         lifecycle: &Lifecycle,
     ) -> Result<(), tonic::transport::Error> {
         serve_grpc(listen, self.router, config, lifecycle.stopping()).await
+    }
+}
+
+/// Reflection of every admin service: who reaches this port may look.
+fn reflection() -> Router {
+    let admin = poa_proto::METHODS.iter().filter(|method| method.audience == poa_proto::Audience::Admin);
+    let names: std::collections::BTreeSet<_> = admin.map(poa_proto::Method::service).collect();
+    let mut builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS);
+    for name in names {
+        builder = builder.with_service_name(name);
+    }
+    match builder.build_v1() {
+        Ok(service) => tonic::service::Routes::new(service).prepare().into_axum_router().reset_fallback(),
+        Err(error) => {
+            tracing::error!(%error, "the admin port goes without reflection");
+            Router::new()
+        }
     }
 }

@@ -18,7 +18,7 @@ pub struct ServerConfig {
     pub keys_dir: PathBuf,
     /// The `aud` of access tokens: one per deployment, so that a token of one is worth nothing at another.
     pub audience: String,
-    /// Whether the service port answers reflection. The admin port always does not.
+    /// Whether the service port answers reflection. The admin port always does.
     pub reflection: bool,
     /// How long calls may finish after SIGTERM, in seconds.
     pub drain_seconds: u64,
