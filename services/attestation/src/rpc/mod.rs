@@ -1,0 +1,117 @@
+//! The service's methods, a file each.
+
+mod append_statement;
+mod convert;
+mod get_attestation;
+mod get_checkpoint;
+mod get_consistency_proof;
+mod get_inclusion_proof;
+mod get_receipt_bundle;
+mod list_attestations;
+
+use std::sync::Arc;
+
+use poa_chassis::{Latch, status};
+use poa_proto::attestation::v1::attestation_internal_service_server::AttestationInternalService;
+use poa_proto::attestation::v1::attestation_service_server::AttestationService;
+use poa_proto::attestation::v1::{
+    AppendStatementRequest, AppendStatementResponse, GetAttestationRequest, GetAttestationResponse,
+    GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse,
+    GetInclusionProofRequest, GetInclusionProofResponse, GetReceiptBundleRequest, GetReceiptBundleResponse,
+    ListAttestationsRequest, ListAttestationsResponse,
+};
+use poa_storage::Database;
+use poa_storage::batch::Handle;
+use poa_storage::page::Sealer;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+use crate::error::Error;
+use crate::keys::PlatformKeys;
+use crate::store;
+use crate::store::checkpoints::Published;
+use crate::worker::appender::Appender;
+use crate::worker::follower::Progress;
+use crate::worker::sequencer::Nudge;
+
+/// What the methods work with.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) db: Database,
+    pub(crate) keys: Arc<PlatformKeys>,
+    pub(crate) appender: Handle<Appender>,
+    pub(crate) sequencer: Nudge,
+    pub(crate) agents: watch::Receiver<Progress>,
+    pub(crate) pages: Sealer,
+    /// Readiness falls with the service.
+    pub(crate) ready: Latch,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// The newest checkpoint. The log is opened with one, so that there always is one.
+    async fn newest_checkpoint(&self) -> Result<Published, Error> {
+        let newest = store::checkpoints::newest(self.db.read()).await?;
+        newest.ok_or_else(|| Error::bug("the log has no checkpoint"))
+    }
+}
+
+fn answer<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
+    answer.map(Response::new).map_err(status)
+}
+
+#[tonic::async_trait]
+impl AttestationInternalService for Service {
+    async fn append_statement(
+        &self,
+        request: Request<AppendStatementRequest>,
+    ) -> Result<Response<AppendStatementResponse>, Status> {
+        answer(append_statement::handle(self, request.into_inner()).await)
+    }
+}
+
+#[tonic::async_trait]
+impl AttestationService for Service {
+    async fn get_attestation(
+        &self,
+        request: Request<GetAttestationRequest>,
+    ) -> Result<Response<GetAttestationResponse>, Status> {
+        answer(get_attestation::handle(self, request).await)
+    }
+
+    async fn list_attestations(
+        &self,
+        request: Request<ListAttestationsRequest>,
+    ) -> Result<Response<ListAttestationsResponse>, Status> {
+        answer(list_attestations::handle(self, request).await)
+    }
+
+    async fn get_receipt_bundle(
+        &self,
+        request: Request<GetReceiptBundleRequest>,
+    ) -> Result<Response<GetReceiptBundleResponse>, Status> {
+        answer(get_receipt_bundle::handle(self, request).await)
+    }
+
+    async fn get_checkpoint(
+        &self,
+        _request: Request<GetCheckpointRequest>,
+    ) -> Result<Response<GetCheckpointResponse>, Status> {
+        answer(get_checkpoint::handle(self).await)
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<GetInclusionProofRequest>,
+    ) -> Result<Response<GetInclusionProofResponse>, Status> {
+        answer(get_inclusion_proof::handle(self, &request.into_inner()).await)
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<GetConsistencyProofRequest>,
+    ) -> Result<Response<GetConsistencyProofResponse>, Status> {
+        answer(get_consistency_proof::handle(self, &request.into_inner()).await)
+    }
+}

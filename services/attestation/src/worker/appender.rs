@@ -1,0 +1,276 @@
+//! Appends statements, many in one transaction.
+//!
+//! The log's head row is locked first, so that whoever appends, here or in another replica, sees all that was
+//! appended before; an index is given in the same transaction as the statement. A task stands in a batch once:
+//! its statements follow each other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use poa_common::{AgentId, Env, TaskId, Timestamp, TypedId as _};
+use poa_storage::batch::{BatchHandler, Replies};
+use poa_storage::{Database, Tx};
+use proof_of_agent::{AgentKeyState, Author, Digest, Envelope, Kind, Nonce, Statement, WorkReceived};
+
+use crate::domain::{Agent, ChainCache, ChainEnd, Refusal, Signed, Submission, TaskChain, admit};
+use crate::error::Error;
+use crate::keys::PlatformKeys;
+use crate::store;
+use crate::store::statements::Stored;
+
+/// Memory for chains that were replayed before, in bytes: some ten thousand tasks of usual size.
+const CACHE_BYTES: usize = 64 * 1_024 * 1_024;
+
+/// Decides and writes batches of statements.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    env: Env,
+    keys: Arc<PlatformKeys>,
+    cache: Mutex<ChainCache>,
+}
+
+/// A statement that is in its chain and has its place in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Appended {
+    /// The statement.
+    pub(crate) statement: Stored,
+    /// The platform's receipt of it, where it was a submission.
+    pub(crate) receipt: Option<Stored>,
+    /// Whether it was appended before, by an earlier call.
+    pub(crate) is_replay: bool,
+}
+
+/// What decisions of one batch share.
+struct Batch {
+    next_index: u64,
+    now: Timestamp,
+    agents: HashMap<AgentId, Agent>,
+}
+
+// === impl Appender ===
+
+impl Appender {
+    pub(crate) fn new(env: Env, keys: Arc<PlatformKeys>) -> Self {
+        Self { env, keys, cache: Mutex::new(ChainCache::new(CACHE_BYTES)) }
+    }
+
+    /// Decides one statement: its rows, where the chain has taken it.
+    fn decide(
+        &self,
+        batch: &mut Batch,
+        chain: &mut TaskChain,
+        submission: &Submission,
+    ) -> Result<Appended, Error> {
+        let statement = &submission.signed.statement;
+        if let Some(signer) = &submission.agent {
+            admit(signer, statement.kind(), batch.agents.get(&signer.agent_id))?;
+        }
+        let sequence = chain.len();
+        chain.append(statement.clone())?;
+        let log_index = batch.next_index;
+        let receipt = self.receipt(batch, chain, submission, log_index)?;
+        batch.next_index = log_index + if receipt.is_some() { 2 } else { 1 };
+        let place = |signed: &Signed, step: u8| Stored {
+            id: self.env.new_id(),
+            task_id: submission.task_id,
+            sequence: sequence + usize::from(step),
+            kind: signed.statement.kind(),
+            digest: signed.statement.digest(),
+            envelope: signed.envelope.clone(),
+            leaf_hash: signed.leaf_hash,
+            log_index: log_index + u64::from(step),
+            created_at: batch.now,
+        };
+        Ok(Appended {
+            statement: place(&submission.signed, 0),
+            receipt: receipt.as_ref().map(|signed| place(signed, 1)),
+            is_replay: false,
+        })
+    }
+
+    /// The platform's receipt of a submission, appended to the chain.
+    fn receipt(
+        &self,
+        batch: &Batch,
+        chain: &mut TaskChain,
+        submission: &Submission,
+        log_index: u64,
+    ) -> Result<Option<Signed>, Error> {
+        let statement = &submission.signed.statement;
+        let (Kind::WorkSubmitted, Some(signer)) = (statement.kind(), &submission.agent) else {
+            return Ok(None);
+        };
+        let account = chain.payee().ok_or_else(|| Error::bug("a submission without a claim"))?;
+        let received = WorkReceived {
+            agent: signer.agent_id,
+            account,
+            agent_key: signer.key,
+            // `admit` has held the signature's key against the active one.
+            agent_key_state: AgentKeyState::Active,
+            submission_log_index: log_index,
+            received_time: batch.now,
+        };
+        let author = Author::platform(self.keys.receipt_key(), Nonce::new(self.env.random()));
+        let receipt = statement.successor(author, received).map_err(Error::bug)?;
+        let envelope = self.keys.sign(&receipt).map_err(Error::bug)?;
+        chain.append(receipt.clone())?;
+        Ok(Some(Signed::new(receipt, &envelope).map_err(Error::bug)?))
+    }
+
+    /// The chains of these tasks: from the cache where it has them as they are stored, else replayed.
+    async fn chains(
+        &self,
+        tx: &mut Tx,
+        tasks: &[TaskId],
+        ends: &HashMap<TaskId, ChainEnd>,
+    ) -> Result<HashMap<TaskId, TaskChain>, Error> {
+        let mut chains = HashMap::with_capacity(tasks.len());
+        let mut missing = Vec::new();
+        {
+            let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            for task in tasks {
+                match ends.get(task) {
+                    None => {
+                        chains.insert(*task, TaskChain::new(self.keys.receipt_keys()));
+                    }
+                    Some(end) => match cache.take(*task, end.place) {
+                        Some(chain) => {
+                            chains.insert(*task, chain);
+                        }
+                        None => missing.push(*task),
+                    },
+                }
+            }
+        }
+        if !missing.is_empty() {
+            for (task, envelopes) in store::statements::envelopes(tx, &missing).await? {
+                let chain = replay(&envelopes, &self.keys)?;
+                if chain.end() != ends.get(&task).copied() {
+                    let message = format!("the chain of {task} does not end where its row says");
+                    return Err(poa_storage::Error::Corrupt(message).into());
+                }
+                chains.insert(task, chain);
+            }
+        }
+        Ok(chains)
+    }
+
+    fn keep(&self, task: TaskId, chain: TaskChain) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(task, chain);
+    }
+}
+
+impl BatchHandler for Appender {
+    type Command = Arc<Submission>;
+    type Reply = Appended;
+    type Error = Error;
+
+    async fn apply(
+        &self,
+        tx: &mut Tx,
+        commands: &[Arc<Submission>],
+    ) -> Result<Replies<Appended, Error>, Error> {
+        let next_index = store::log::lock_head(tx).await?;
+        let tasks: Vec<TaskId> = commands.iter().map(|command| command.task_id).collect();
+        let ends = store::chains::ends(tx, &tasks).await?;
+        let mut answered = answered(tx, commands, &ends).await?;
+        let open: Vec<&Arc<Submission>> =
+            commands.iter().filter(|command| !answered.contains_key(&command.task_id)).collect();
+        let agents: Vec<AgentId> =
+            open.iter().filter_map(|command| command.agent.map(|signer| signer.agent_id)).collect();
+        let agents = store::agents::find(tx.conn(), &agents).await?;
+        let tasks: Vec<TaskId> = open.iter().map(|command| command.task_id).collect();
+        let mut chains = self.chains(tx, &tasks, &ends).await?;
+
+        let mut batch = Batch { next_index, now: self.env.now(), agents };
+        let mut moved = Vec::new();
+        let mut replies: Replies<Appended, Error> = Vec::with_capacity(commands.len());
+        for command in commands {
+            if let Some(before) = answered.remove(&command.task_id) {
+                replies.push(Ok(before));
+                continue;
+            }
+            let mut chain = chains
+                .remove(&command.task_id)
+                .ok_or_else(|| Error::bug("two statements of one task in a batch"))?;
+            let decided = self.decide(&mut batch, &mut chain, command);
+            // A submission without its receipt leaves a chain that is not the stored one: the cache sees that.
+            if let (Ok(_), Some(end)) = (&decided, chain.end()) {
+                moved.push((command.task_id, end));
+            }
+            self.keep(command.task_id, chain);
+            replies.push(decided);
+        }
+        if !moved.is_empty() {
+            let appended = replies.iter().filter_map(|reply| reply.as_ref().ok());
+            let rows: Vec<&Stored> = appended
+                .filter(|appended| !appended.is_replay)
+                .flat_map(|appended| std::iter::once(&appended.statement).chain(&appended.receipt))
+                .collect();
+            store::statements::insert(tx, &rows).await?;
+            store::chains::store(tx, &moved).await?;
+            store::log::set_head(tx, batch.next_index).await?;
+        }
+        Ok(replies)
+    }
+
+    async fn recover(&self, db: &Database, command: &Arc<Submission>) -> Result<Option<Appended>, Error> {
+        let wanted = [(command.task_id, command.digest())];
+        let Some(statement) = store::statements::by_digest(db.read(), &wanted).await?.pop() else {
+            return Ok(None);
+        };
+        let receipt = match statement.kind {
+            Kind::WorkSubmitted => store::statements::next_in_chain(db.read(), &statement).await?,
+            Kind::TermsOffered
+            | Kind::TermsAccepted
+            | Kind::WorkReceived
+            | Kind::Decision
+            | Kind::Settlement => None,
+        };
+        Ok(Some(Appended { statement, receipt, is_replay: true }))
+    }
+
+    fn conflict_key(&self, command: &Arc<Submission>) -> Option<uuid::Uuid> {
+        Some(command.task_id.uuid())
+    }
+}
+
+/// The commands whose statement was appended before, with the answer that they got then, by task.
+async fn answered(
+    tx: &mut Tx,
+    commands: &[Arc<Submission>],
+    ends: &HashMap<TaskId, ChainEnd>,
+) -> Result<HashMap<TaskId, Appended>, Error> {
+    let wanted: Vec<(TaskId, Digest)> = commands
+        .iter()
+        .filter(|command| ends.contains_key(&command.task_id))
+        .map(|command| (command.task_id, command.digest()))
+        .collect();
+    let mut answered = HashMap::new();
+    if wanted.is_empty() {
+        return Ok(answered);
+    }
+    for statement in store::statements::by_digest(tx.conn(), &wanted).await? {
+        let receipt = if statement.kind == Kind::WorkSubmitted {
+            store::statements::next_in_chain(tx.conn(), &statement).await?
+        } else {
+            None
+        };
+        answered.insert(statement.task_id, Appended { statement, receipt, is_replay: true });
+    }
+    Ok(answered)
+}
+
+/// A stored chain. The signatures were verified when it was appended.
+fn replay(envelopes: &[Vec<u8>], keys: &PlatformKeys) -> Result<TaskChain, Error> {
+    let corrupt = |error: &dyn std::error::Error| {
+        Error::from(poa_storage::Error::Corrupt(format!("a stored statement: {error}")))
+    };
+    let mut chain = TaskChain::new(keys.receipt_keys());
+    for envelope in envelopes {
+        let envelope = Envelope::from_json(envelope).map_err(|error| corrupt(&error))?;
+        let statement = Statement::parse(envelope.payload()).map_err(|error| corrupt(&error))?;
+        chain.append(statement).map_err(|error: Refusal| corrupt(&error))?;
+    }
+    Ok(chain)
+}

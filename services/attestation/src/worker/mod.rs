@@ -1,0 +1,5 @@
+//! What runs at its own pace: the writer of statements, the sequencer of the tree, the follower of agents.
+
+pub(crate) mod appender;
+pub(crate) mod follower;
+pub(crate) mod sequencer;

@@ -1,0 +1,168 @@
+//! Grows the tree over the statements and publishes checkpoints.
+//!
+//! One transaction under the lock of the tree's row takes the new leaves, stores the nodes that they complete, and
+//! the size, the root and the signed note. Nothing is published that is not stored: readers take the
+//! checkpoint from the table. Two replicas take turns on the row, and a process that dies leaves either all of it or
+//! nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poa_chassis::BuildError;
+use poa_common::{Env, Timestamp};
+use poa_storage::{Database, Tx};
+use proof_of_agent::Checkpoint;
+use proof_of_agent::tlog;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::keys::PlatformKeys;
+use crate::metrics;
+use crate::store;
+use crate::store::checkpoints::Published;
+use crate::store::log::Tree;
+
+/// Without a nudge the log is looked at this often: another replica may have appended.
+const POLL: Duration = Duration::from_millis(250);
+/// Leaves of one checkpoint at most; the rest stand in the next. Bounds the transaction to some 100 ms.
+const MAX_LEAVES: usize = 8_192;
+
+/// Wakes the sequencer. Cheap to clone; a lost nudge costs a poll.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nudge(Arc<Notify>);
+
+/// Grows the tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Sequencer {
+    env: Env,
+    db: Database,
+    keys: Arc<PlatformKeys>,
+    interval: Duration,
+    nudge: Nudge,
+}
+
+// === impl Nudge ===
+
+impl Nudge {
+    /// Statements were appended.
+    pub(crate) fn appended(&self) {
+        self.0.notify_one();
+    }
+}
+
+// === impl Sequencer ===
+
+impl Sequencer {
+    /// Opens the log: makes the checkpoint of the empty one, or holds the newest against our own keys.
+    ///
+    /// # Errors
+    /// A checkpoint that these keys have not signed: the database is of another log.
+    pub(crate) async fn open(
+        env: Env,
+        db: Database,
+        keys: Arc<PlatformKeys>,
+        interval: Duration,
+        nudge: Nudge,
+    ) -> Result<Self, BuildError> {
+        let sequencer = Self { env, db, keys, interval, nudge };
+        let newest = match store::checkpoints::newest(sequencer.db.read()).await? {
+            Some(newest) => newest,
+            None => sequencer.begin().await?,
+        };
+        let opened = sequencer.keys.open_checkpoint(&newest.note).map_err(|error| {
+            let origin = sequencer.keys.origin();
+            format!("the database holds a log that no log key of {origin} has signed: {error}")
+        })?;
+        if opened.size != newest.size {
+            return Err("the newest checkpoint of the database is of another size than its row says".into());
+        }
+        Ok(sequencer)
+    }
+
+    /// Publishes until it is told to stop.
+    pub(crate) async fn run(self, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                () = self.nudge.0.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+            let pause = match self.advance().await {
+                Ok(true) => self.interval,
+                Ok(false) => continue,
+                Err(error) => {
+                    tracing::warn!(error = %error, cause = ?error, "the tree did not grow");
+                    POLL
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Publishes a checkpoint, where there is something new and the last one is old enough.
+    async fn advance(&self) -> Result<bool, Error> {
+        if !store::log::is_behind(self.db.read()).await? {
+            return Ok(false);
+        }
+        let input = (self.clone(), self.env.now());
+        let made = self.db.transact_with(input, |(this, now), tx| Box::pin(this.grow(tx, *now))).await?;
+        if let Some(size) = made {
+            metrics::checkpoint_made(size);
+            tracing::debug!(size, "checkpoint published");
+        }
+        Ok(made.is_some())
+    }
+
+    async fn grow(&self, tx: &mut Tx, now: Timestamp) -> Result<Option<u64>, Error> {
+        let tree = store::log::lock_tree(tx).await?;
+        let age = now - tree.checkpointed_at;
+        // A clock that was set back must not stop the log.
+        if !age.is_negative() && age < self.interval {
+            return Ok(None);
+        }
+        let leaves = store::log::leaves(tx, tree.size, MAX_LEAVES).await?;
+        if leaves.is_empty() {
+            return Ok(None);
+        }
+        let needed = tlog::nodes_needed_for_append(tree.size);
+        let mut nodes = store::log::nodes(tx.conn(), needed).await?;
+        let made = tlog::new_nodes_for_append(tree.size, &leaves, &nodes).map_err(Error::bug)?;
+        store::log::insert_nodes(tx, &made).await?;
+        nodes.extend(made);
+        let count = u64::try_from(leaves.len()).map_err(Error::bug)?;
+        let size = tree.size.checked_add(count).ok_or_else(|| Error::bug("the log is full"))?;
+        let root = tlog::root(size, &nodes).map_err(Error::bug)?;
+        self.store(tx, &Checkpoint { origin: self.keys.origin().to_owned(), size, root }, now).await?;
+        Ok(Some(size))
+    }
+
+    async fn store(&self, tx: &mut Tx, checkpoint: &Checkpoint, now: Timestamp) -> Result<Published, Error> {
+        let note = self.keys.sign_checkpoint(checkpoint).map_err(Error::bug)?;
+        store::checkpoints::insert(tx, checkpoint, &note, now).await?;
+        store::log::set_tree(tx, Tree { size: checkpoint.size, checkpointed_at: now }).await?;
+        Ok(Published { size: checkpoint.size, note })
+    }
+
+    /// The checkpoint of the empty log. Two replicas that start together take turns, and the second finds it.
+    async fn begin(&self) -> Result<Published, Error> {
+        let input = (self.clone(), self.env.now());
+        self.db
+            .transact_with(input, |(this, now), tx| {
+                Box::pin(async move {
+                    store::log::lock_tree(tx).await?;
+                    if let Some(published) = store::checkpoints::newest(tx.conn()).await? {
+                        return Ok(published);
+                    }
+                    let origin = this.keys.origin().to_owned();
+                    this.store(tx, &Checkpoint { origin, size: 0, root: tlog::empty_root() }, *now).await
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,130 @@
+//! A small auth: the stream of agent events, which a test can cut and hold back.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+use poa_common::{AccountId, AgentId, Env};
+use poa_proto::auth::v1::auth_internal_service_server::{AuthInternalService, AuthInternalServiceServer};
+use poa_proto::auth::v1::watch_agent_events_response::Update;
+use poa_proto::auth::v1::{
+    Agent, AgentEvent, ExchangeApiKeyRequest, ExchangeApiKeyResponse, WatchAgentEventsRequest,
+    WatchAgentEventsResponse, agent, agent_event,
+};
+use proof_of_agent::DidKey;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+/// What the streams look at.
+#[derive(Clone, Debug, Default)]
+struct State {
+    events: Vec<AgentEvent>,
+    is_down: bool,
+    /// Streams of an earlier generation end.
+    generation: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FakeAuth {
+    env: Env,
+    state: watch::Sender<State>,
+    cursors: Arc<Mutex<Vec<String>>>,
+}
+
+impl FakeAuth {
+    pub(crate) fn new(env: Env) -> Self {
+        Self { env, state: watch::Sender::new(State::default()), cursors: Arc::default() }
+    }
+
+    pub(crate) fn routes(&self) -> Routes {
+        Routes::new(AuthInternalServiceServer::new(self.clone()))
+    }
+
+    pub(crate) fn register(&self, agent_id: AgentId, account_id: AccountId, key: DidKey) {
+        self.push(agent_event::Kind::Registered, agent(agent_id, account_id, key, agent::State::Active));
+    }
+
+    pub(crate) fn retire(&self, agent_id: AgentId, account_id: AccountId, key: DidKey) {
+        self.push(agent_event::Kind::Retired, agent(agent_id, account_id, key, agent::State::Retired));
+    }
+
+    /// Agents that registered one after another before anybody looked.
+    pub(crate) fn push(&self, kind: agent_event::Kind, agent: Agent) {
+        let now = self.env.now();
+        let time = prost_types::Timestamp {
+            seconds: now.unix_timestamp(),
+            nanos: i32::try_from(now.nanosecond()).unwrap(),
+        };
+        let event = AgentEvent { kind: kind.into(), agent: Some(agent), event_time: Some(time) };
+        self.state.send_modify(|state| state.events.push(event));
+    }
+
+    /// Ends all streams and refuses new ones.
+    pub(crate) fn go_down(&self) {
+        self.state.send_modify(|state| {
+            state.is_down = true;
+            state.generation += 1;
+        });
+    }
+
+    /// Takes streams again.
+    pub(crate) fn come_up(&self) {
+        self.state.send_modify(|state| state.is_down = false);
+    }
+
+    /// The cursors with which streams were asked for, in order.
+    pub(crate) fn cursors(&self) -> Vec<String> {
+        self.cursors.lock().unwrap().clone()
+    }
+}
+
+fn agent(agent_id: AgentId, account_id: AccountId, key: DidKey, state: agent::State) -> Agent {
+    Agent {
+        agent_id: agent_id.to_string(),
+        account_id: account_id.to_string(),
+        name: "tester".to_owned(),
+        public_key: key.as_bytes().to_vec(),
+        state: state.into(),
+        ..Agent::default()
+    }
+}
+
+#[tonic::async_trait]
+impl AuthInternalService for FakeAuth {
+    type WatchAgentEventsStream = BoxStream<'static, Result<WatchAgentEventsResponse, Status>>;
+
+    async fn exchange_api_key(
+        &self,
+        _request: Request<ExchangeApiKeyRequest>,
+    ) -> Result<Response<ExchangeApiKeyResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn watch_agent_events(
+        &self,
+        request: Request<WatchAgentEventsRequest>,
+    ) -> Result<Response<Self::WatchAgentEventsStream>, Status> {
+        let cursor = request.into_inner().cursor;
+        self.cursors.lock().unwrap().push(cursor.clone());
+        let receiver = self.state.subscribe();
+        if receiver.borrow().is_down {
+            return Err(Status::unavailable("down"));
+        }
+        let next: usize = if cursor.is_empty() { 0 } else { cursor.parse().unwrap() };
+        let generation = receiver.borrow().generation;
+        let events = stream::unfold((receiver, next), move |(mut receiver, next)| async move {
+            let event = {
+                let state = receiver
+                    .wait_for(|state| state.generation != generation || state.events.len() > next)
+                    .await
+                    .ok()?;
+                (state.generation == generation).then(|| state.events[next].clone())
+            };
+            let cursor = (next + 1).to_string();
+            let update = Some(Update::Event(event?));
+            Some((Ok(WatchAgentEventsResponse { cursor, update }), (receiver, next + 1)))
+        });
+        Ok(Response::new(events.boxed()))
+    }
+}

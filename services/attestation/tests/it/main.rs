@@ -1,0 +1,15 @@
+//! The attestation service over its own API: real PostgreSQL, the real layers, an auth of our own.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected ends")]
+
+mod agents;
+mod append;
+mod auth;
+mod bundle;
+mod fixture;
+mod log;
+mod rate;
+mod reads;
+mod refusals;
+mod server;
+mod start;
