@@ -1,0 +1,94 @@
+//! Between the domain and the contract.
+
+use poa_common::{FieldViolation, Timestamp, Violations};
+use poa_proto::auth::v1 as proto;
+use prost_types::Timestamp as ProtoTimestamp;
+
+use crate::domain::{Account, Agent, AgentState, ApiKey};
+
+pub(crate) fn timestamp(time: Timestamp) -> ProtoTimestamp {
+    // Below 10^9 by definition.
+    let nanos = i32::try_from(time.nanosecond()).unwrap_or_default();
+    ProtoTimestamp { seconds: time.unix_timestamp(), nanos }
+}
+
+/// A time of a request, cut to the microseconds that the database keeps.
+pub(super) fn parse_timestamp(
+    field: &str,
+    time: &ProtoTimestamp,
+    violations: &mut Violations,
+) -> Option<Timestamp> {
+    let parsed = Timestamp::from_unix_timestamp(time.seconds).ok().and_then(|whole| {
+        let nanos = u32::try_from(time.nanos).ok()?;
+        whole.replace_nanosecond(nanos / 1_000 * 1_000).ok()
+    });
+    if parsed.is_none() {
+        violations.add(field, "is not a time");
+    }
+    parsed
+}
+
+/// What the contract's bounds say of a request, to which the parser adds its own.
+pub(super) fn bounds(message: &impl poa_proto::Check) -> Violations {
+    let found = message.violations().into_iter();
+    Violations::from(
+        found.map(|(field, description)| FieldViolation { field, description }).collect::<Vec<_>>(),
+    )
+}
+
+pub(super) fn account(account: &Account) -> proto::Account {
+    proto::Account {
+        account_id: account.id.to_string(),
+        username: account.username.clone(),
+        display_name: account.display_name.clone(),
+        create_time: Some(timestamp(account.create_time)),
+    }
+}
+
+pub(super) fn api_key(key: &ApiKey) -> proto::ApiKey {
+    proto::ApiKey {
+        api_key_id: key.id.to_string(),
+        name: key.name.clone(),
+        scopes: key.scopes.clone(),
+        agent_id: key.agent_id.map(|id| id.to_string()).unwrap_or_default(),
+        create_time: Some(timestamp(key.create_time)),
+        expire_time: Some(timestamp(key.expire_time)),
+        revoke_time: key.revoke_time.map(timestamp),
+    }
+}
+
+pub(super) fn agent(agent: &Agent) -> proto::Agent {
+    let state = match agent.state {
+        AgentState::Active => proto::agent::State::Active,
+        AgentState::Retired => proto::agent::State::Retired,
+    };
+    proto::Agent {
+        agent_id: agent.id.to_string(),
+        account_id: agent.account_id.to_string(),
+        name: agent.name.clone(),
+        description: agent.description.clone(),
+        capabilities: agent.capabilities.clone(),
+        public_key: agent.public_key.as_bytes().to_vec(),
+        state: state.into(),
+        create_time: Some(timestamp(agent.create_time)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_back_to_the_microsecond_and_no_time_is_refused() {
+        let mut violations = Violations::default();
+        let mut read = |seconds, nanos| {
+            parse_timestamp("expire_time", &ProtoTimestamp { seconds, nanos }, &mut violations)
+        };
+        let time = read(1_800_000_000, 123_456_789).unwrap();
+        assert_eq!(timestamp(time), ProtoTimestamp { seconds: 1_800_000_000, nanos: 123_456_000 });
+        assert!(read(i64::MAX, 0).is_none());
+        assert!(read(0, -1).is_none());
+        assert!(read(0, 1_000_000_000).is_none());
+        assert_eq!(violations.into_vec().len(), 3);
+    }
+}

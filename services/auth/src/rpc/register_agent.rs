@@ -1,0 +1,104 @@
+//! `AgentService.RegisterAgent`.
+
+use poa_common::{AccountId, EventId, TypedId as _};
+use poa_proto::auth::v1::{RegisterAgentRequest, RegisterAgentResponse, agent_event};
+use poa_storage::idempotency::Key;
+use poa_storage::{Tx, events};
+use proof_of_agent::DidKey;
+use prost::Message as _;
+use tonic::Request;
+use uuid::Uuid;
+
+use super::convert;
+use super::mutation::{Mutation, fingerprint, recorded, request_id};
+use super::watch_agent_events::new_event;
+use crate::domain::{
+    Agent, AgentState, Label, MAX_ACTIVE_AGENTS, MAX_AGENTS, Prose, capabilities, proves_key,
+};
+use crate::error::{Error, fields_invalid};
+use crate::state::State;
+use crate::store::{accounts, agents};
+
+const METHOD: &str = "poa.auth.v1.AgentService/RegisterAgent";
+
+struct Plan {
+    mutation: Mutation,
+    agent: Agent,
+    event_id: EventId,
+}
+
+/// What was asked for, in the domain's types.
+struct Asked {
+    request_id: Uuid,
+    name: String,
+    description: String,
+    public_key: DidKey,
+}
+
+pub(super) async fn handle(
+    state: &State,
+    request: Request<RegisterAgentRequest>,
+) -> Result<RegisterAgentResponse, Error> {
+    let account_id = poa_chassis::account(&request)?;
+    let message = request.into_inner();
+    let asked = parse(&message, account_id)?;
+    let now = state.env.now();
+    let key = Key { principal: account_id.uuid(), method: METHOD, request_id: asked.request_id };
+    let plan = Plan {
+        mutation: Mutation { key, fingerprint: fingerprint(&message), now },
+        agent: Agent {
+            id: state.env.new_id(),
+            account_id,
+            name: asked.name,
+            description: asked.description,
+            capabilities: message.capabilities,
+            public_key: asked.public_key,
+            state: AgentState::Active,
+            create_time: now,
+        },
+        event_id: state.env.new_id(),
+    };
+    state.db.transact_idempotent(plan, |plan, tx| Box::pin(apply(plan, tx))).await
+}
+
+/// Checks the fields, then the proof: both before anything is asked of the database.
+fn parse(message: &RegisterAgentRequest, account_id: AccountId) -> Result<Asked, Error> {
+    let mut violations = convert::bounds(message);
+    let request_id = request_id(&message.request_id, &mut violations);
+    let name: Option<Label> = violations.parse("name", &message.name);
+    let description: Option<Prose> = violations.parse("description", &message.description);
+    capabilities(&message.capabilities, &mut violations);
+    let public_key = DidKey::from_slice(&message.public_key);
+    if let Err(error) = public_key {
+        violations.add("public_key", error.to_string());
+    }
+    let (Some(request_id), Some(name), Some(description), Ok(public_key), true) =
+        (request_id, name, description, public_key, violations.is_empty())
+    else {
+        return Err(fields_invalid(violations));
+    };
+    if !proves_key(account_id, &public_key, &message.key_proof) {
+        return Err(Error::SignatureInvalid);
+    }
+    Ok(Asked { request_id, name: name.into_string(), description: description.into_string(), public_key })
+}
+
+async fn apply(plan: &Plan, tx: &mut Tx) -> Result<RegisterAgentResponse, Error> {
+    if let Some(answer) = plan.mutation.begin(tx).await? {
+        return recorded(&answer);
+    }
+    accounts::lock(tx, plan.agent.account_id).await?;
+    let (active, all) = agents::count(tx, plan.agent.account_id).await?;
+    if active >= MAX_ACTIVE_AGENTS {
+        return Err(Error::QuotaExceeded { what: "active agents", limit: MAX_ACTIVE_AGENTS });
+    }
+    if all >= MAX_AGENTS {
+        return Err(Error::QuotaExceeded { what: "agents, retired ones included", limit: MAX_AGENTS });
+    }
+    agents::insert(tx, &plan.agent).await?;
+    let event = new_event(agent_event::Kind::Registered, &plan.agent, plan.event_id, plan.mutation.now);
+    events::append(tx, event).await?;
+    let answer = RegisterAgentResponse { agent: Some(convert::agent(&plan.agent)) };
+    plan.mutation.record(tx, &answer.encode_to_vec()).await?;
+    Ok(answer)
+}

@@ -1,0 +1,3 @@
+//! What runs at its own pace.
+
+pub(crate) mod sweep;

@@ -1,0 +1,14 @@
+//! The service over its own transport, with a real PostgreSQL: a module per group of methods.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod agents;
+mod api_keys;
+mod events;
+mod exchange;
+mod info;
+mod limits;
+mod login;
+mod refresh;
+mod register;
+mod support;
+mod tokens;
