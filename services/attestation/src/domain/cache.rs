@@ -54,3 +54,71 @@ impl ChainCache {
 fn cost(chain: &TaskChain) -> usize {
     chain.weight().saturating_add(OVERHEAD_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use poa_common::{AccountId, EscrowId, Msat, Network, Timestamp, TypedId as _};
+    use proof_of_agent::{Author, Content, DidKey, Nonce, Rail, ReleasePolicy, Statement, TermsOffered};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn offered(task: TaskId) -> TaskChain {
+        let key = DidKey::of(&ed25519_dalek::SigningKey::from_bytes(&[1; 32]));
+        let terms = TermsOffered {
+            requester: AccountId::from_uuid(Uuid::from_u128(1)),
+            title: "Count to three".to_owned(),
+            capability: None,
+            input: Content::of(b"", ""),
+            criteria: Vec::new(),
+            price_msat: Msat::new(1_000),
+            fee_bps: 0,
+            fee_msat: Msat::ZERO,
+            payee_net_msat: Msat::new(1_000),
+            policy: ReleasePolicy::OnAcceptance,
+            expires_in_seconds: 60,
+            claim_seconds: 60,
+            work_seconds: 60,
+            review_seconds: 60,
+            rail: Rail::Balance,
+            escrow: EscrowId::from_uuid(Uuid::from_u128(1)),
+            direct_agent: None,
+            offered_time: Timestamp::UNIX_EPOCH,
+        };
+        let author = Author::platform_for_requester(key, Nonce::new([1; 16]));
+        let offer = Statement::offer(task, Network::Simulated, "here", author, terms).unwrap();
+        let mut chain = TaskChain::new(&[key]);
+        chain.append(offer).unwrap();
+        chain
+    }
+
+    fn task(number: u128) -> TaskId {
+        TaskId::from_uuid(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn a_chain_that_ends_elsewhere_than_stored_is_not_used() {
+        let mut cache = ChainCache::new(1_000_000);
+        let chain = offered(task(1));
+        let place = chain.end().unwrap().place;
+        cache.put(task(1), chain);
+        assert!(cache.take(task(1), Place { length: 2, ..place }).is_none());
+        // It is gone for good: the stored chain is replayed, and put in its place.
+        assert!(cache.take(task(1), place).is_none());
+        cache.put(task(1), offered(task(1)));
+        assert!(cache.take(task(1), place).is_some());
+    }
+
+    #[test]
+    fn the_longest_unused_chains_go_and_the_rest_stays_within_bounds() {
+        let bytes = 20 * cost(&offered(task(0)));
+        let mut cache = ChainCache::new(bytes);
+        for number in 0..1_000 {
+            cache.put(task(number), offered(task(number)));
+            let kept = cache.young.values().chain(cache.old.values()).map(cost).sum::<usize>();
+            assert!(kept <= bytes + cost(&offered(task(0))), "{kept} bytes");
+        }
+        assert!(cache.take(task(0), offered(task(0)).end().unwrap().place).is_none());
+        assert!(cache.take(task(999), offered(task(999)).end().unwrap().place).is_some());
+    }
+}

@@ -11,6 +11,7 @@ use poa_common::{AgentId, Env, TaskId, Timestamp, TypedId as _};
 use poa_storage::batch::{BatchHandler, Replies};
 use poa_storage::{Database, Tx};
 use proof_of_agent::{AgentKeyState, Author, Digest, Envelope, Kind, Nonce, Statement, WorkReceived};
+use sqlx::PgConnection;
 
 use crate::domain::{Agent, ChainCache, ChainEnd, Refusal, Signed, Submission, TaskChain, admit};
 use crate::error::Error;
@@ -173,7 +174,13 @@ impl BatchHandler for Appender {
         let next_index = store::log::lock_head(tx).await?;
         let tasks: Vec<TaskId> = commands.iter().map(|command| command.task_id).collect();
         let ends = store::chains::ends(tx, &tasks).await?;
-        let mut answered = answered(tx, commands, &ends).await?;
+        // A task without a chain has nothing to repeat.
+        let begun: Vec<(TaskId, Digest)> = commands
+            .iter()
+            .filter(|command| ends.contains_key(&command.task_id))
+            .map(|command| (command.task_id, command.digest()))
+            .collect();
+        let mut answered = answered(tx.conn(), &begun).await?;
         let open: Vec<&Arc<Submission>> =
             commands.iter().filter(|command| !answered.contains_key(&command.task_id)).collect();
         let agents: Vec<AgentId> =
@@ -215,19 +222,9 @@ impl BatchHandler for Appender {
     }
 
     async fn recover(&self, db: &Database, command: &Arc<Submission>) -> Result<Option<Appended>, Error> {
+        let mut connection = db.read().acquire().await?;
         let wanted = [(command.task_id, command.digest())];
-        let Some(statement) = store::statements::by_digest(db.read(), &wanted).await?.pop() else {
-            return Ok(None);
-        };
-        let receipt = match statement.kind {
-            Kind::WorkSubmitted => store::statements::next_in_chain(db.read(), &statement).await?,
-            Kind::TermsOffered
-            | Kind::TermsAccepted
-            | Kind::WorkReceived
-            | Kind::Decision
-            | Kind::Settlement => None,
-        };
-        Ok(Some(Appended { statement, receipt, is_replay: true }))
+        Ok(answered(&mut connection, &wanted).await?.remove(&command.task_id))
     }
 
     fn conflict_key(&self, command: &Arc<Submission>) -> Option<uuid::Uuid> {
@@ -235,24 +232,18 @@ impl BatchHandler for Appender {
     }
 }
 
-/// The commands whose statement was appended before, with the answer that they got then, by task.
+/// The statements that were appended before, with the answer that they got then, by task.
 async fn answered(
-    tx: &mut Tx,
-    commands: &[Arc<Submission>],
-    ends: &HashMap<TaskId, ChainEnd>,
+    connection: &mut PgConnection,
+    wanted: &[(TaskId, Digest)],
 ) -> Result<HashMap<TaskId, Appended>, Error> {
-    let wanted: Vec<(TaskId, Digest)> = commands
-        .iter()
-        .filter(|command| ends.contains_key(&command.task_id))
-        .map(|command| (command.task_id, command.digest()))
-        .collect();
     let mut answered = HashMap::new();
     if wanted.is_empty() {
         return Ok(answered);
     }
-    for statement in store::statements::by_digest(tx.conn(), &wanted).await? {
+    for statement in store::statements::by_digest(&mut *connection, wanted).await? {
         let receipt = if statement.kind == Kind::WorkSubmitted {
-            store::statements::next_in_chain(tx.conn(), &statement).await?
+            store::statements::next_in_chain(&mut *connection, &statement).await?
         } else {
             None
         };

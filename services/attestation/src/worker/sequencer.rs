@@ -42,6 +42,17 @@ pub(crate) struct Sequencer {
     nudge: Nudge,
 }
 
+/// What became of an attempt to grow the tree.
+#[derive(Clone, Copy, Debug)]
+enum Growth {
+    /// Nothing was appended.
+    None,
+    /// The last checkpoint, ours or another replica's, is too young.
+    TooSoon { wait: Duration },
+    /// A checkpoint was published.
+    Published { size: u64 },
+}
+
 // === impl Nudge ===
 
 impl Nudge {
@@ -90,8 +101,13 @@ impl Sequencer {
                 () = tokio::time::sleep(POLL) => {}
             }
             let pause = match self.advance().await {
-                Ok(true) => self.interval,
-                Ok(false) => continue,
+                Ok(Growth::None) => continue,
+                Ok(Growth::TooSoon { wait }) => wait,
+                Ok(Growth::Published { size }) => {
+                    metrics::checkpoint_made(size);
+                    tracing::debug!(size, "checkpoint published");
+                    self.interval
+                }
                 Err(error) => {
                     tracing::warn!(error = %error, cause = ?error, "the tree did not grow");
                     POLL
@@ -106,29 +122,24 @@ impl Sequencer {
     }
 
     /// Publishes a checkpoint, where there is something new and the last one is old enough.
-    async fn advance(&self) -> Result<bool, Error> {
+    async fn advance(&self) -> Result<Growth, Error> {
         if !store::log::is_behind(self.db.read()).await? {
-            return Ok(false);
+            return Ok(Growth::None);
         }
         let input = (self.clone(), self.env.now());
-        let made = self.db.transact_with(input, |(this, now), tx| Box::pin(this.grow(tx, *now))).await?;
-        if let Some(size) = made {
-            metrics::checkpoint_made(size);
-            tracing::debug!(size, "checkpoint published");
-        }
-        Ok(made.is_some())
+        self.db.transact_with(input, |(this, now), tx| Box::pin(this.grow(tx, *now))).await
     }
 
-    async fn grow(&self, tx: &mut Tx, now: Timestamp) -> Result<Option<u64>, Error> {
+    async fn grow(&self, tx: &mut Tx, now: Timestamp) -> Result<Growth, Error> {
         let tree = store::log::lock_tree(tx).await?;
-        let age = now - tree.checkpointed_at;
-        // A clock that was set back must not stop the log.
-        if !age.is_negative() && age < self.interval {
-            return Ok(None);
+        // A clock that was set back has no age to show, and must not stop the log.
+        let age = Duration::try_from(now - tree.checkpointed_at).unwrap_or(self.interval);
+        if let Some(wait) = self.interval.checked_sub(age).filter(|wait| !wait.is_zero()) {
+            return Ok(Growth::TooSoon { wait });
         }
         let leaves = store::log::leaves(tx, tree.size, MAX_LEAVES).await?;
         if leaves.is_empty() {
-            return Ok(None);
+            return Ok(Growth::None);
         }
         let needed = tlog::nodes_needed_for_append(tree.size);
         let mut nodes = store::log::nodes(tx.conn(), needed).await?;
@@ -139,7 +150,7 @@ impl Sequencer {
         let size = tree.size.checked_add(count).ok_or_else(|| Error::bug("the log is full"))?;
         let root = tlog::root(size, &nodes).map_err(Error::bug)?;
         self.store(tx, &Checkpoint { origin: self.keys.origin().to_owned(), size, root }, now).await?;
-        Ok(Some(size))
+        Ok(Growth::Published { size })
     }
 
     async fn store(&self, tx: &mut Tx, checkpoint: &Checkpoint, now: Timestamp) -> Result<Published, Error> {
