@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod domain;
+mod error;
+mod methods;
+mod metrics;
+mod rpc;
+mod service;
+mod store;
+mod worker;
+
+use std::sync::Arc;
+
+use poa_chassis::{App, BuildError, Deps};
+use poa_proto::task::v1::task_service_server::TaskServiceServer;
+use tonic::service::Routes;
+
+pub use config::{ClaimConfig, Config, PriceConfig, WorkerConfig};
+pub use domain::State;
+pub use error::Error;
+
+use service::Service;
+
+/// The migrations of this service's database.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/task");
+
+/// Builds the service: connects and migrates its database, starts its workers.
+///
+/// # Errors
+/// Where the database cannot be reached, a peer has no address, or `trust-root.json` is missing from the keys.
+pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
+    metrics::describe();
+    let limits = config.server.limits.clone();
+    let service = Arc::new(Service::start(config, &deps).await?);
+    let server = TaskServiceServer::from_arc(Arc::new(rpc::Tasks::new(Arc::clone(&service))))
+        .max_decoding_message_size(limits.decode_bytes)
+        .max_encoding_message_size(limits.encode_bytes);
+    Ok(App { name: "task", services: &["poa.task.v1.TaskService"], routes: Routes::new(server), admin: None })
+}

@@ -1,0 +1,179 @@
+//! Results: submitted with a signed receipt, accepted, rejected, or accepted by silence.
+
+use poa_common::AccountId;
+use proof_of_agent::statement::Kind;
+use proof_of_agent::{Chain, Decision, DecisionKind, ReleasePolicy, Statement, WorkSubmitted};
+use uuid::Uuid;
+
+use super::content::Body;
+use super::error::DomainError;
+use super::papers::{Pen, problem_of};
+use super::saga::{Entry, Paper, Saga, Standing};
+use super::state::State;
+use super::time::Moment;
+
+/// Results that one task takes, so that its chain fits one message to escrow.
+pub(crate) const MAX_SUBMISSIONS: u32 = 8;
+
+/// A result with the agent's signed receipt, its signature verified.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    pub(crate) account: AccountId,
+    pub(crate) request: Uuid,
+    pub(crate) result: Body,
+    /// What was signed.
+    pub(crate) statement: Statement,
+    /// The envelope as it came.
+    pub(crate) envelope: Vec<u8>,
+}
+
+// === impl Submission ===
+
+impl Submission {
+    /// What the statement says, held against the result itself.
+    pub(crate) fn body(&self) -> Result<&WorkSubmitted, DomainError> {
+        let body = self.statement.body().as_work_submitted();
+        let body = body.ok_or_else(|| DomainError::Signature("kind".to_owned()))?;
+        let (said, given) = (&body.output, self.result.content());
+        for (holds, field) in [
+            (said.sha256 == given.sha256, "output.sha256"),
+            (said.size == given.size, "output.size"),
+            (said.media_type == given.media_type, "output.mediaType"),
+        ] {
+            if !holds {
+                return Err(DomainError::Signature(field.to_owned()));
+            }
+        }
+        Ok(body)
+    }
+}
+
+// === impl Saga ===
+
+impl Saga {
+    /// Whether the claimant may submit a result now.
+    pub(crate) fn may_submit(&self, at: Moment) -> Result<(), DomainError> {
+        match self.status.state {
+            State::Claimed => self.working(at)?,
+            State::Rejected if self.status.resubmit_due.is_some_and(|due| due > at.mesh) => {}
+            state => return Err(DomainError::ClaimNotHeld(state)),
+        }
+        if self.pending().is_some() {
+            return Err(DomainError::Pending);
+        }
+        if self.status.submissions >= MAX_SUBMISSIONS {
+            return Err(DomainError::State(self.status.state));
+        }
+        Ok(())
+    }
+
+    /// Takes a result. `chain` is the task's own.
+    pub(crate) fn submit(
+        &mut self,
+        submission: &Submission,
+        chain: &Chain,
+        at: Moment,
+    ) -> Result<(), DomainError> {
+        self.may_submit(at)?;
+        submission.body()?;
+        chain.check(&submission.statement).map_err(|error| DomainError::Chain(problem_of(&error)))?;
+        self.status.submissions = self.status.submissions.saturating_add(1);
+        self.status.review_due = Some(at.mesh.after(self.offer.review));
+        self.status.note.clear();
+        let paper = Paper::Envelope(submission.envelope.clone());
+        self.push(&submission.statement, paper, Some(submission.account), Some(submission.request));
+        self.go(State::Submitted, at)
+    }
+
+    /// The receipt was refused: nothing was submitted.
+    pub(super) fn undo_submission(&mut self, at: Moment) -> Result<(), DomainError> {
+        self.refused.extend(self.statements.pop());
+        self.status.submissions = self.status.submissions.saturating_sub(1);
+        self.status.review_due = None;
+        let rejected = self.statements.last().is_some_and(|entry| entry.kind == Kind::Decision);
+        self.go(if rejected { State::Rejected } else { State::Claimed }, at)
+    }
+
+    /// The platform countersigned the receipt. Under ON_ATTESTATION that is all it takes.
+    pub(super) fn received(
+        &mut self,
+        statement: &Statement,
+        envelope: Vec<u8>,
+        pen: &Pen,
+        at: Moment,
+    ) -> Result<(), DomainError> {
+        let seq = self.statements.last().map_or(1, |last| last.seq.saturating_add(1));
+        self.statements.push(Entry {
+            seq,
+            kind: statement.kind(),
+            digest: statement.digest(),
+            standing: Standing::Appended,
+            paper: Some(Paper::Envelope(envelope)),
+            account: None,
+            request: None,
+        });
+        match self.offer.policy {
+            ReleasePolicy::OnAttestation => self.approve(DecisionKind::CriteriaMet, pen, at),
+            ReleasePolicy::OnAcceptance => {
+                self.touch(at);
+                Ok(())
+            }
+        }
+    }
+
+    /// The requester takes the result. `Ok(false)`: it was taken before.
+    pub(crate) fn accept(&mut self, pen: &Pen, at: Moment) -> Result<bool, DomainError> {
+        match self.status.state {
+            State::Submitted => {
+                self.judgeable()?;
+                self.approve(DecisionKind::Accepted, pen, at)?;
+                Ok(true)
+            }
+            State::Releasing | State::Completed => Ok(false),
+            state => Err(DomainError::State(state)),
+        }
+    }
+
+    /// The requester refuses the result: the agent may submit another.
+    pub(crate) fn reject(
+        &mut self,
+        criterion: Option<u32>,
+        reason: &str,
+        pen: &Pen,
+        at: Moment,
+    ) -> Result<(), DomainError> {
+        if self.status.state != State::Submitted {
+            return Err(DomainError::State(self.status.state));
+        }
+        self.judgeable()?;
+        let decision = Decision {
+            kind: DecisionKind::Rejected,
+            reason: Some(reason.to_owned()),
+            failed_criterion: criterion,
+            decided_time: at.wall,
+        };
+        let statement = self.last_statement()?.successor(pen.for_requester(), decision)?;
+        self.state(&statement);
+        self.status.resubmit_due = Some(at.mesh.after(self.offer.review));
+        reason.clone_into(&mut self.status.note);
+        self.go(State::Rejected, at)
+    }
+
+    /// The result counts as accepted.
+    pub(crate) fn approve(&mut self, kind: DecisionKind, pen: &Pen, at: Moment) -> Result<(), DomainError> {
+        let author = if kind == DecisionKind::Accepted { pen.for_requester() } else { pen.platform() };
+        let decision = Decision { kind, reason: None, failed_criterion: None, decided_time: at.wall };
+        let statement = self.last_statement()?.successor(author, decision)?;
+        self.state(&statement);
+        self.go(State::Releasing, at)
+    }
+
+    /// Only what needs the requester's word, and is in the log.
+    fn judgeable(&self) -> Result<(), DomainError> {
+        match self.offer.policy {
+            ReleasePolicy::OnAttestation => Err(DomainError::State(self.status.state)),
+            ReleasePolicy::OnAcceptance if self.pending().is_some() => Err(DomainError::Pending),
+            ReleasePolicy::OnAcceptance => Ok(()),
+        }
+    }
+}

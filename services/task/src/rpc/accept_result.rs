@@ -1,0 +1,26 @@
+//! AcceptResult.
+
+use std::sync::Arc;
+
+use poa_chassis::Principal;
+use poa_common::TaskId;
+use poa_proto::task::v1::{AcceptResultRequest, AcceptResultResponse};
+
+use super::{after, of_requester, parse};
+use crate::error::Error;
+use crate::service::Service;
+use crate::store::Bodies;
+
+pub(super) async fn handle(
+    service: &Arc<Service>,
+    principal: Principal,
+    request: AcceptResultRequest,
+) -> Result<AcceptResultResponse, Error> {
+    let task: TaskId = parse::id("task", &request.task_id)?;
+    let at = service.now();
+    of_requester(service, &principal, task, at, move |saga, pen| saga.accept(pen, at)).await?;
+    if let Some(refusal) = service.drive(task).await {
+        return Err(refusal.into_error());
+    }
+    Ok(AcceptResultResponse { task: Some(after(service, task, Bodies::None).await?) })
+}

@@ -1,0 +1,26 @@
+//! CancelTask.
+
+use std::sync::Arc;
+
+use poa_chassis::Principal;
+use poa_common::TaskId;
+use poa_proto::task::v1::{CancelTaskRequest, CancelTaskResponse};
+
+use super::{after, of_requester, parse};
+use crate::error::Error;
+use crate::service::Service;
+use crate::store::Bodies;
+
+pub(super) async fn handle(
+    service: &Arc<Service>,
+    principal: Principal,
+    request: CancelTaskRequest,
+) -> Result<CancelTaskResponse, Error> {
+    let task: TaskId = parse::id("task", &request.task_id)?;
+    let at = service.now();
+    of_requester(service, &principal, task, at, move |saga, pen| saga.cancel(pen, at)).await?;
+    if let Some(refusal) = service.drive(task).await {
+        return Err(refusal.into_error());
+    }
+    Ok(CancelTaskResponse { task: Some(after(service, task, Bodies::None).await?) })
+}

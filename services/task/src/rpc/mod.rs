@@ -1,0 +1,250 @@
+//! The RPCs: one file each, and `convert`, where the contract's messages become domain types.
+
+mod accept_result;
+mod cancel_task;
+mod claim_next_task;
+mod claim_task;
+mod convert;
+mod create_task;
+mod get_task;
+mod list_tasks;
+mod parse;
+mod reject_result;
+mod release_claim;
+mod renew_claim;
+mod submit_result;
+mod watch_open_tasks;
+mod watch_task;
+
+use std::sync::Arc;
+
+use poa_chassis::{Principal, status, user, validate};
+use poa_common::{AccountId, TaskId, Timestamp, TypedId as _};
+use poa_proto::Check;
+use poa_proto::task::v1 as proto;
+use poa_proto::task::v1::task_service_server::TaskService;
+use poa_storage::Tx;
+use poa_storage::idempotency::{self, Keep, Key, Outcome};
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+pub(crate) use convert::open_task;
+
+use crate::domain::{DomainError, Moment, Pen, Saga, State};
+use crate::error::Error;
+use crate::service::{Service, change};
+use crate::store::{self, Bodies, View};
+
+/// The public service.
+#[derive(Clone)]
+pub(crate) struct Tasks {
+    service: Arc<Service>,
+}
+
+/// What a recorded request is known by, and what it said.
+#[derive(Clone, Copy, Debug)]
+struct Recorded {
+    key: Key,
+    fingerprint: [u8; 32],
+    now: Timestamp,
+}
+
+/// What a caller may see of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// Everything: the requester and the claimant.
+    Whole,
+    /// An open task without its bodies.
+    Offer,
+}
+
+// === impl Tasks ===
+
+impl Tasks {
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service }
+    }
+}
+
+macro_rules! unary {
+    ($($method:ident($request:ident) -> $response:ident;)*) => {
+        #[tonic::async_trait]
+        impl TaskService for Tasks {
+            type WatchTaskStream = ReceiverStream<Result<proto::WatchTaskResponse, Status>>;
+            type WatchOpenTasksStream = ReceiverStream<Result<proto::WatchOpenTasksResponse, Status>>;
+
+            async fn watch_task(
+                &self,
+                request: Request<proto::WatchTaskRequest>,
+            ) -> Result<Response<Self::WatchTaskStream>, Status> {
+                let (principal, message) = admitted(request)?;
+                watch_task::handle(&self.service, principal, message).await.map(Response::new).map_err(status)
+            }
+
+            async fn watch_open_tasks(
+                &self,
+                request: Request<proto::WatchOpenTasksRequest>,
+            ) -> Result<Response<Self::WatchOpenTasksStream>, Status> {
+                let (_principal, message) = admitted(request)?;
+                watch_open_tasks::handle(&self.service, message).map(Response::new).map_err(status)
+            }
+
+            async fn create_task(
+                &self,
+                request: Request<proto::CreateTaskRequest>,
+            ) -> Result<Response<proto::CreateTaskResponse>, Status> {
+                let token = create_task::bearer(&request).map_err(status)?;
+                let (principal, message) = admitted(request)?;
+                let answer = create_task::handle(&self.service, principal, token, message);
+                answer.await.map(Response::new).map_err(status)
+            }
+
+            $(async fn $method(
+                &self,
+                request: Request<proto::$request>,
+            ) -> Result<Response<proto::$response>, Status> {
+                let (principal, message) = admitted(request)?;
+                $method::handle(&self.service, principal, message).await.map(Response::new).map_err(status)
+            })*
+        }
+    };
+}
+
+unary! {
+    get_task(GetTaskRequest) -> GetTaskResponse;
+    list_tasks(ListTasksRequest) -> ListTasksResponse;
+    claim_task(ClaimTaskRequest) -> ClaimTaskResponse;
+    claim_next_task(ClaimNextTaskRequest) -> ClaimNextTaskResponse;
+    renew_claim(RenewClaimRequest) -> RenewClaimResponse;
+    release_claim(ReleaseClaimRequest) -> ReleaseClaimResponse;
+    submit_result(SubmitResultRequest) -> SubmitResultResponse;
+    accept_result(AcceptResultRequest) -> AcceptResultResponse;
+    reject_result(RejectResultRequest) -> RejectResultResponse;
+    cancel_task(CancelTaskRequest) -> CancelTaskResponse;
+}
+
+/// Who calls, with a message whose fields keep the contract's bounds.
+fn admitted<T: Check>(request: Request<T>) -> Result<(Principal, T), Status> {
+    let principal = user(&request).map_err(status)?;
+    let message = request.into_inner();
+    validate(&message).map_err(status)?;
+    Ok((principal, message))
+}
+
+/// What a request is recorded as.
+fn recorded<T: Message>(
+    service: &Service,
+    principal: &Principal,
+    method: &'static str,
+    request_id: &str,
+    message: &T,
+) -> Result<Recorded, Error> {
+    let request_id = poa_chassis::request_uuid(request_id)?;
+    Ok(Recorded {
+        key: Key { principal: principal.account_id.uuid(), method, request_id },
+        fingerprint: Sha256::digest(message.encode_to_vec()).into(),
+        now: service.env.now(),
+    })
+}
+
+// === impl Recorded ===
+
+impl Recorded {
+    /// Begins the request; answers with what was recorded, where it was carried out before.
+    async fn begin(&self, tx: &mut Tx) -> Result<Option<Vec<u8>>, Error> {
+        match idempotency::begin(tx, self.key, self.fingerprint, self.now).await? {
+            Outcome::Fresh => Ok(None),
+            Outcome::Replay(response) => Ok(Some(response)),
+        }
+    }
+
+    /// Begins a request whose answer is a task as it is; answers with the task where it was carried out before.
+    async fn begin_for_task(&self, tx: &mut Tx) -> Result<Option<TaskId>, Error> {
+        let Some(response) = self.begin(tx).await? else {
+            return Ok(None);
+        };
+        let task = Uuid::from_slice(&response).map_err(Error::internal)?;
+        Ok(Some(TaskId::from_uuid(task)))
+    }
+
+    /// Records which task the request was about.
+    async fn end_for_task(&self, tx: &mut Tx, task: TaskId, keep: Keep) -> Result<(), Error> {
+        Ok(idempotency::record(tx, self.key, task.uuid().as_bytes(), keep).await?)
+    }
+}
+
+/// What a caller may see of a task, if anything.
+fn sight(view: &View, principal: &Principal) -> Option<Sight> {
+    let claimed = view
+        .status
+        .claim
+        .as_ref()
+        .is_some_and(|claim| claim.account == principal.account_id && principal.may_act_as(claim.agent));
+    if view.requester == principal.account_id || claimed {
+        return Some(Sight::Whole);
+    }
+    (view.status.state == State::Open).then_some(Sight::Offer)
+}
+
+/// A task as its caller may see it; NOT_FOUND where he may not.
+async fn seen(
+    service: &Service,
+    principal: &Principal,
+    task: TaskId,
+    bodies: Bodies,
+) -> Result<(View, Sight), Error> {
+    let view = store::view(service.db.read(), task, bodies).await?;
+    let view = view.ok_or(Error::NotFound { resource: "task" })?;
+    let sight = sight(&view, principal).ok_or(Error::NotFound { resource: "task" })?;
+    Ok((view, sight))
+}
+
+/// A task as its requester or claimant sees it after a verb, without bodies.
+async fn after(service: &Service, task: TaskId, bodies: Bodies) -> Result<proto::Task, Error> {
+    let view = store::view(service.db.read(), task, bodies).await?;
+    let view = view.ok_or(Error::NotFound { resource: "task" })?;
+    convert::task(&view, service.now(), true)
+}
+
+/// Refuses a claimant's verb: those who never had to do with the task learn nothing of it.
+async fn not_claimant(tx: &mut Tx, saga: &Saga, account: AccountId) -> Result<Error, Error> {
+    let knows = saga.offer.requester == account
+        || saga.status.state == State::Open
+        || store::was_claimant(tx.conn(), saga.offer.task, account).await?;
+    Ok(if knows {
+        Error::ClaimNotHeld { state: saga.status.state }
+    } else {
+        Error::NotFound { resource: "task" }
+    })
+}
+
+/// Carries out a verb of the requester's. Others learn nothing of the task.
+async fn of_requester<V>(
+    service: &Arc<Service>,
+    principal: &Principal,
+    task: TaskId,
+    at: Moment,
+    verb: V,
+) -> Result<(), Error>
+where
+    V: Fn(&mut Saga, &Pen) -> Result<bool, DomainError> + Send + Sync + 'static,
+{
+    let account = principal.account_id;
+    service
+        .db
+        .transact_with((Arc::clone(service), verb), move |(service, verb), tx| {
+            Box::pin(async move {
+                let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
+                if saga.offer.requester != account {
+                    return Err(Error::NotFound { resource: "task" });
+                }
+                // `Ok(false)` changed nothing: the verb was done before.
+                let _again = change(service, tx, &saga, at, |saga| verb(saga, &service.pen)).await?;
+                Ok(())
+            })
+        })
+        .await
+}

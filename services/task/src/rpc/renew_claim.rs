@@ -1,0 +1,35 @@
+//! RenewClaim.
+
+use std::sync::Arc;
+
+use poa_chassis::Principal;
+use poa_common::TaskId;
+use poa_proto::task::v1::{RenewClaimRequest, RenewClaimResponse};
+
+use super::{after, not_claimant, parse};
+use crate::error::Error;
+use crate::service::{Service, change};
+use crate::store::{self, Bodies};
+
+pub(super) async fn handle(
+    service: &Arc<Service>,
+    principal: Principal,
+    request: RenewClaimRequest,
+) -> Result<RenewClaimResponse, Error> {
+    let task: TaskId = parse::id("task", &request.task_id)?;
+    let at = service.now();
+    service
+        .db
+        .transact_with((Arc::clone(service), principal), move |(service, principal), tx| {
+            Box::pin(async move {
+                let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
+                let account = principal.account_id;
+                if !saga.is_claimed_by(account, |agent| principal.may_act_as(agent)) {
+                    return Err(not_claimant(tx, &saga, account).await?);
+                }
+                change(service, tx, &saga, at, |saga| saga.renew(at)).await
+            })
+        })
+        .await?;
+    Ok(RenewClaimResponse { task: Some(after(service, task, Bodies::None).await?) })
+}

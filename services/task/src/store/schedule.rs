@@ -1,0 +1,115 @@
+//! When something is next to be done for which task.
+
+use std::time::Duration;
+
+use poa_common::{TaskId, TypedId as _};
+use poa_storage::{Database, Error, Tx};
+use uuid::Uuid;
+
+use crate::domain::{MeshTime, Moment, Next, Saga, next_step};
+
+/// How long a driver that just took or committed a step is left alone. A crash costs this much and no more.
+pub(crate) const DRIVE_LEASE: Duration = Duration::from_millis(1_500);
+
+/// A new task, whose creator drives it at once.
+pub(super) async fn insert(tx: &mut Tx, saga: &Saga, at: Moment) -> Result<(), Error> {
+    sqlx::query("INSERT INTO sagas (task_id, due_us) VALUES ($1, $2)")
+        .bind(saga.offer.task.uuid())
+        .bind(at.mesh.after(DRIVE_LEASE).micros())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// After a change: whoever made it goes on with the next step, else the next deadline counts.
+pub(super) async fn update(tx: &mut Tx, saga: &Saga, at: Moment) -> Result<(), Error> {
+    let due = match next_step(saga, at) {
+        Next::Step(_) => at.mesh.after(DRIVE_LEASE),
+        Next::Wait(due) => due,
+        Next::End => return remove(tx, saga.offer.task).await,
+    };
+    sqlx::query("UPDATE sagas SET due_us = $2, attempts = 0 WHERE task_id = $1")
+        .bind(saga.offer.task.uuid())
+        .bind(due.micros())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Takes at most `limit` tasks that are due, for the length of a drive lease.
+pub(crate) async fn take_due(db: &Database, now: MeshTime, limit: u32) -> Result<Vec<TaskId>, Error> {
+    // Mostly nothing is due: a plain read finds that out without a transaction.
+    let any: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM sagas WHERE due_us <= $1)")
+        .bind(now.micros())
+        .fetch_one(db.read())
+        .await?;
+    if !any {
+        return Ok(Vec::new());
+    }
+    let taken: Vec<Uuid> = db
+        .transact(move |tx| {
+            Box::pin(async move {
+                sqlx::query_scalar(
+                    "UPDATE sagas SET due_us = $2 WHERE task_id IN (
+                         SELECT task_id FROM sagas WHERE due_us <= $1 ORDER BY due_us LIMIT $3
+                         FOR UPDATE SKIP LOCKED)
+                     RETURNING task_id",
+                )
+                .bind(now.micros())
+                .bind(now.after(DRIVE_LEASE).micros())
+                .bind(i64::from(limit))
+                .fetch_all(tx.conn())
+                .await
+                .map_err(Error::from)
+            })
+        })
+        .await?;
+    Ok(taken.into_iter().map(TaskId::from_uuid).collect())
+}
+
+/// Sets a task that has nothing to do now to its next deadline.
+pub(crate) async fn postpone(db: &Database, task: TaskId, due: MeshTime) -> Result<(), Error> {
+    db.transact(move |tx| {
+        Box::pin(async move {
+            sqlx::query("UPDATE sagas SET due_us = $2, attempts = 0 WHERE task_id = $1")
+                .bind(task.uuid())
+                .bind(due.micros())
+                .execute(tx.conn())
+                .await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// A step failed: tries again later, the later the oftener it failed. Answers how often it did.
+pub(crate) async fn back_off(
+    db: &Database,
+    task: TaskId,
+    now: MeshTime,
+    first: Duration,
+    cap: Duration,
+) -> Result<i32, Error> {
+    db.transact(move |tx| {
+        Box::pin(async move {
+            let attempts: Option<i32> = sqlx::query_scalar(
+                "UPDATE sagas SET attempts = attempts + 1,
+                        due_us = $2 + least($3 * (1::bigint << least(attempts, 20)), $4)
+                 WHERE task_id = $1 RETURNING attempts",
+            )
+            .bind(task.uuid())
+            .bind(now.micros())
+            .bind(crate::domain::micros_of(first))
+            .bind(crate::domain::micros_of(cap))
+            .fetch_optional(tx.conn())
+            .await?;
+            Ok(attempts.unwrap_or(0))
+        })
+    })
+    .await
+}
+
+async fn remove(tx: &mut Tx, task: TaskId) -> Result<(), Error> {
+    sqlx::query("DELETE FROM sagas WHERE task_id = $1").bind(task.uuid()).execute(tx.conn()).await?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The task service on a real PostgreSQL.
