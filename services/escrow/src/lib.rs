@@ -1,0 +1,120 @@
+#![doc = include_str!("../README.md")]
+
+pub mod config;
+pub mod lightning;
+pub mod metrics;
+
+mod domain;
+mod error;
+mod rpc;
+mod service;
+mod store;
+mod trust;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poa_chassis::{App, BuildError, Deps};
+use poa_proto::escrow::v1::escrow_admin_service_server::EscrowAdminServiceServer;
+use poa_proto::escrow::v1::escrow_internal_service_server::EscrowInternalServiceServer;
+use poa_proto::escrow::v1::escrow_service_server::EscrowServiceServer;
+use poa_proto::escrow::v1::faucet_service_server::FaucetServiceServer;
+use poa_storage::Database;
+use tonic::service::Routes;
+
+pub use config::Config;
+pub use domain::invoice::Problem;
+pub use domain::refusal::Refusal;
+pub use domain::release::Unauthorised;
+pub use error::Error;
+use lightning::Lightning;
+use rpc::Rpc;
+use service::{Parts, Service};
+use store::ledger::Ledger;
+
+/// The service's name.
+const NAME: &str = "escrow";
+/// A receipt chain of the most and largest statements that the contract allows, and a little: 256 × 64 KiB. Only Task
+/// can send it.
+const CHAIN_DECODE_BYTES: usize = 17 * 1_024 * 1_024;
+/// How long the node may take to say who it is, at the start.
+const NODE_PATIENCE: Duration = Duration::from_secs(10);
+/// What is served on the service port of any network.
+const SERVICES: [&str; 2] = ["poa.escrow.v1.EscrowService", "poa.escrow.v1.EscrowInternalService"];
+/// The same, and the faucet, on the simulated network.
+const SERVICES_SIMULATED: [&str; 3] =
+    ["poa.escrow.v1.EscrowService", "poa.escrow.v1.EscrowInternalService", "poa.escrow.v1.FaucetService"];
+
+/// Builds the service on the node that its configuration names.
+///
+/// # Errors
+/// Where the node cannot be opened, or as [`build_on`].
+pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
+    let lightning = Lightning::open(&config.lightning, deps.env.clone()).await?;
+    build_on(config, deps, lightning).await
+}
+
+/// Builds the service on a node that is open already.
+///
+/// # Errors
+/// Where the node or the database does not answer, or cannot be used.
+pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Result<App, BuildError> {
+    metrics::describe();
+    let latches = [deps.readiness.latch("database"), deps.readiness.latch("lightning")];
+    let db = Database::connect(&config.database, &store::MIGRATIONS).await?;
+    let stopping = deps.lifecycle.stopping();
+    let (ledger, writer) = Ledger::spawn(&db, stopping.clone()).await?;
+    deps.lifecycle.spawn("ledger", async move {
+        if let Err(error) = writer.await {
+            tracing::error!(%error, "the ledger's writer failed");
+        }
+    });
+    let Lightning { provider, dispatcher, faucet } = lightning;
+    let node = tokio::time::timeout(NODE_PATIENCE, provider.info()).await??;
+    latches.iter().for_each(poa_chassis::Latch::ready);
+    let simulated = faucet.is_some();
+    let limits = config.server.limits.clone();
+    let service = Arc::new(Service::new(Parts {
+        config,
+        env: deps.env.clone(),
+        keyring: Arc::clone(&deps.keyring),
+        db,
+        ledger,
+        provider,
+        node,
+        faucet,
+        latches,
+    }));
+    worker::spawn(&service, dispatcher, &deps.lifecycle);
+
+    let rpc = Rpc::new(service);
+    let mut routes = Routes::new(
+        EscrowServiceServer::new(rpc.clone())
+            .max_decoding_message_size(limits.decode_bytes)
+            .max_encoding_message_size(limits.encode_bytes),
+    )
+    .add_service(
+        EscrowInternalServiceServer::new(rpc.clone())
+            .max_decoding_message_size(limits.decode_bytes.max(CHAIN_DECODE_BYTES))
+            .max_encoding_message_size(limits.encode_bytes),
+    );
+    if simulated {
+        routes = routes.add_service(
+            FaucetServiceServer::new(rpc.clone())
+                .max_decoding_message_size(limits.decode_bytes)
+                .max_encoding_message_size(limits.encode_bytes),
+        );
+    }
+    let admin = Routes::new(
+        EscrowAdminServiceServer::new(rpc)
+            .max_decoding_message_size(limits.decode_bytes)
+            .max_encoding_message_size(limits.encode_bytes),
+    );
+    Ok(App {
+        name: NAME,
+        services: if simulated { &SERVICES_SIMULATED } else { &SERVICES },
+        routes,
+        admin: Some(admin),
+    })
+}

@@ -1,0 +1,312 @@
+//! Random histories against a model: whatever is asked in whatever order, sats are neither made nor lost.
+
+use std::collections::BTreeMap;
+
+use poa_common::{
+    AccountId, AgentId, DepositId, EscrowId, Msat, TaskId, Timestamp, TransferId, TypedId, WithdrawalId,
+};
+use poa_payment::Preimage;
+use proof_of_agent::{DecisionKind, DidKey, Digest, ReleasePolicy};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{Book, Line};
+use crate::domain::account::{Account, Owner};
+use crate::domain::command::{
+    Capture, Command, CreditDeposit, Hold, Refund, ReserveWithdrawal, ReturnWithdrawal, SettleWithdrawal,
+};
+use crate::domain::deposit::{self, Deposit};
+use crate::domain::escrow;
+use crate::domain::fee::{BasisPoints, split};
+use crate::domain::mandate::Mandate;
+use crate::domain::refusal::Refusal;
+use crate::domain::release::Evidence;
+use crate::domain::withdrawal::{self, Withdrawal};
+
+const TIME: Timestamp = Timestamp::UNIX_EPOCH;
+/// Few of each, so that histories meet.
+const USERS: u128 = 3;
+const SUBJECTS: u128 = 5;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Credit { which: u128, paid: i64 },
+    Hold { which: u128, payer: u128, amount: i64 },
+    Capture { which: u128, payee: u128 },
+    Refund { which: u128 },
+    Reserve { which: u128, user: u128, amount: i64, limit: i64 },
+    Dispatch { which: u128 },
+    Settle { which: u128, fee: i64 },
+    Return { which: u128, dispatches: i32 },
+}
+
+fn id<T: TypedId>(number: u128) -> T {
+    T::from_uuid(Uuid::from_u128(number))
+}
+
+fn user(number: u128) -> AccountId {
+    id(1_000 + number % USERS)
+}
+
+fn digest(escrow: u128, payer: u128, amount: i64) -> Digest {
+    Digest::of(format!("{escrow} {payer} {amount}").as_bytes())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = 0..SUBJECTS;
+    let user = 0..USERS;
+    prop_oneof![
+        3 => (which.clone(), 0..5_000i64).prop_map(|(which, paid)| Step::Credit { which, paid }),
+        4 => (which.clone(), user.clone(), 0..3_000i64)
+            .prop_map(|(which, payer, amount)| Step::Hold { which, payer, amount }),
+        3 => (which.clone(), user.clone()).prop_map(|(which, payee)| Step::Capture { which, payee }),
+        2 => which.clone().prop_map(|which| Step::Refund { which }),
+        3 => (which.clone(), user, 0..3_000i64, 0..100i64)
+            .prop_map(|(which, user, amount, limit)| Step::Reserve { which, user, amount, limit }),
+        3 => which.clone().prop_map(|which| Step::Dispatch { which }),
+        2 => (which.clone(), 0..120i64).prop_map(|(which, fee)| Step::Settle { which, fee }),
+        2 => (which, 0..2).prop_map(|(which, dispatches)| Step::Return { which, dispatches }),
+    ]
+}
+
+/// A book in which every account, and an open deposit for each number, is loaded.
+fn book() -> Book {
+    let mut book = Book::default();
+    for owner in [Owner::Lightning, Owner::Fees, Owner::Clearing] {
+        book.accounts.load(owner.uuid(), Account::default());
+    }
+    for number in 0..USERS {
+        book.accounts.load(user(number).uuid(), Account::default());
+    }
+    for number in 0..SUBJECTS {
+        let deposit = Deposit {
+            id: id(number),
+            account: user(number),
+            state: deposit::State::Open,
+            amount: Msat::new(1),
+            credited: Msat::ZERO,
+            invoice: String::new(),
+            hash: preimage(number).hash(),
+            create_time: TIME,
+            expire_time: TIME,
+            settle_time: None,
+        };
+        book.deposits.load(deposit.id, deposit);
+    }
+    book
+}
+
+fn preimage(number: u128) -> Preimage {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&number.to_be_bytes());
+    Preimage::new(bytes)
+}
+
+fn hold(which: u128, payer: u128, amount: i64, transfer: TransferId) -> Hold {
+    let fee = BasisPoints::DEFAULT;
+    Hold {
+        escrow: id::<EscrowId>(which),
+        task: id::<TaskId>(which),
+        payer: user(payer),
+        amount: Msat::new(amount),
+        fee,
+        split: split(Msat::new(amount), fee).unwrap(),
+        mandate: Mandate {
+            terms: Vec::new(),
+            digest: digest(which, payer, amount),
+            policy: ReleasePolicy::OnAcceptance,
+            direct_agent: None,
+        },
+        transfer,
+        time: TIME,
+    }
+}
+
+fn evidence(terms: Digest) -> Evidence {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    Evidence {
+        agent: id::<AgentId>(1),
+        agent_key: DidKey::of(&key),
+        terms,
+        output: Digest::of(b"result"),
+        decision: Digest::of(b"decision"),
+        decision_kind: DecisionKind::Accepted,
+    }
+}
+
+/// The command of a step; none where the step is not the ledger's, or where the caller would have stopped before.
+fn command(book: &mut Book, step: &Step, transfer: &mut impl FnMut() -> TransferId) -> Option<Command> {
+    Some(match *step {
+        Step::Credit { which, paid } => Command::CreditDeposit(CreditDeposit {
+            deposit: id::<DepositId>(which),
+            paid: Msat::new(paid),
+            transfer: transfer(),
+            time: TIME,
+        }),
+        Step::Hold { which, payer, amount } => {
+            Command::Hold(Box::new(hold(which, payer, amount, transfer())))
+        }
+        Step::Capture { which, payee } => {
+            let terms = book.escrows.get(&id(which)).and_then(|escrow| escrow.terms);
+            Command::Capture(Box::new(Capture {
+                escrow: id(which),
+                payee: user(payee),
+                evidence: evidence(terms.unwrap_or(Digest::of(b""))),
+                transfer: transfer(),
+                fee_transfer: transfer(),
+                time: TIME,
+            }))
+        }
+        Step::Refund { which } => {
+            Command::Refund(Refund { escrow: id(which), task: id(which), transfer: transfer(), time: TIME })
+        }
+        Step::Reserve { which, user: owner, amount, limit } => {
+            Command::ReserveWithdrawal(Box::new(ReserveWithdrawal {
+                withdrawal: reserved(which, owner, amount, limit),
+                transfer: transfer(),
+            }))
+        }
+        Step::Dispatch { which } => {
+            let known = book.withdrawals.get(&id(which)).cloned()?;
+            if known.state == withdrawal::State::Reserved {
+                book.withdrawals.put(
+                    known.id,
+                    Withdrawal { state: withdrawal::State::Dispatched, dispatches: 1, ..known },
+                );
+            }
+            return None;
+        }
+        Step::Settle { which, fee } => Command::SettleWithdrawal(SettleWithdrawal {
+            withdrawal: id(which),
+            preimage: preimage(which),
+            fee: Msat::new(fee),
+            transfer: transfer(),
+            return_transfer: transfer(),
+            time: TIME,
+        }),
+        Step::Return { which, dispatches } => Command::ReturnWithdrawal(ReturnWithdrawal {
+            withdrawal: id(which),
+            dispatches,
+            failure: "no_route",
+            transfer: transfer(),
+            time: TIME,
+        }),
+    })
+}
+
+fn reserved(which: u128, owner: u128, amount: i64, limit: i64) -> Withdrawal {
+    Withdrawal {
+        id: id::<WithdrawalId>(which),
+        account: user(owner),
+        request: (Uuid::from_u128(which), digest(which, owner, amount).as_bytes().to_owned()),
+        state: withdrawal::State::Reserved,
+        amount: Msat::new(amount),
+        fee_limit: Msat::new(limit),
+        fee: Msat::ZERO,
+        invoice: String::new(),
+        hash: preimage(which).hash(),
+        invoice_expire_time: TIME,
+        node: None,
+        dispatches: 0,
+        failures_seen: 0,
+        preimage: None,
+        failure: None,
+        create_time: TIME,
+        end_time: None,
+    }
+}
+
+/// Everything that must hold after each command.
+fn check(book: &Book) {
+    let mut total = 0;
+    let mut sums: BTreeMap<Uuid, (i64, i64, i64)> = BTreeMap::new();
+    for Line { account, sequence, available, held, .. } in &book.lines {
+        let sum = sums.entry(*account).or_default();
+        *sum = (sum.0 + available.get(), sum.1 + held.get(), sum.2 + 1);
+        assert_eq!(*sequence, sum.2, "sequences are dense");
+        total += available.get() + held.get();
+    }
+    assert_eq!(total, 0);
+    for owner in [Owner::Lightning, Owner::Fees, Owner::Clearing]
+        .into_iter()
+        .chain((0..USERS).map(|n| Owner::User(user(n))))
+    {
+        let account = book.account(owner);
+        let sum = sums.get(&owner.uuid()).copied().unwrap_or_default();
+        assert_eq!((account.available.get(), account.held.get(), account.entries), sum, "{owner:?}");
+        assert!(!matches!(owner, Owner::User(_)) || account.is_sound(), "{owner:?}");
+    }
+    assert_eq!(book.account(Owner::Clearing).available, Msat::ZERO);
+    for number in 0..USERS {
+        let open: i64 = book
+            .escrows
+            .values()
+            .filter(|escrow| escrow.state == escrow::State::Held && escrow.payer == Some(user(number)))
+            .map(|escrow| escrow.amount.get())
+            .sum();
+        let reserved: i64 = book
+            .withdrawals
+            .values()
+            .filter(|row| row.account == user(number))
+            .filter(|row| matches!(row.state, withdrawal::State::Reserved | withdrawal::State::Dispatched))
+            .map(|row| row.reserve().unwrap().get())
+            .sum();
+        assert_eq!(book.account(Owner::User(user(number))).held.get(), open + reserved);
+    }
+    let deposited: i64 = book.deposits.values().map(|deposit| deposit.credited.get()).sum();
+    let sent: i64 = book
+        .withdrawals
+        .values()
+        .filter(|row| row.state == withdrawal::State::Succeeded)
+        .map(|row| row.amount.get() + row.fee.get())
+        .sum();
+    assert_eq!(book.account(Owner::Lightning).available.get(), sent - deposited);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_history_makes_or_loses_a_millisatoshi(steps in prop::collection::vec(step(), 1..80)) {
+        let mut book = book();
+        let mut number = 10_000u128;
+        let mut transfer = || {
+            number += 1;
+            id::<TransferId>(number)
+        };
+        for step in &steps {
+            let Some(command) = command(&mut book, step, &mut transfer) else { continue };
+            let before = (book.lines.clone(), book.transfers.clone());
+            match book.decide(&command) {
+                Ok(_) => {
+                    // The same again is answered and moves nothing.
+                    let after = book.lines.clone();
+                    let repeated = book.decide(&command);
+                    prop_assert!(repeated.is_ok(), "{command:?}: {repeated:?}");
+                    prop_assert_eq!(&after, &book.lines);
+                }
+                Err(_) => prop_assert_eq!(before, (book.lines.clone(), book.transfers.clone())),
+            }
+            check(&book);
+        }
+    }
+}
+
+#[test]
+fn a_hold_of_another_payload_under_a_known_id_is_refused() {
+    let mut book = book();
+    let credit = CreditDeposit { deposit: id(0), paid: Msat::new(5_000), transfer: id(1), time: TIME };
+    book.decide(&Command::CreditDeposit(credit)).unwrap();
+    book.decide(&Command::Hold(Box::new(hold(1, 0, 1_000, id(2))))).unwrap();
+    let other = Command::Hold(Box::new(hold(1, 0, 1_001, id(3))));
+    assert_eq!(book.decide(&other).unwrap_err(), Refusal::RequestIdReused);
+}
+
+#[test]
+fn an_account_of_the_platform_can_neither_pay_nor_be_paid() {
+    let mut book = book();
+    let mut order = hold(1, 0, 1_000, id(2));
+    order.payer = AccountId::from_uuid(Owner::Fees.uuid());
+    let refused = book.decide(&Command::Hold(Box::new(order))).unwrap_err();
+    assert_eq!(refused, Refusal::NotAnAccount);
+}

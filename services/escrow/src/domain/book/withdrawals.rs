@@ -1,0 +1,118 @@
+//! Reserving, settling and giving back.
+
+use poa_common::{Msat, TypedId as _};
+
+use super::Book;
+use crate::domain::account::Owner;
+use crate::domain::command::{ReserveWithdrawal, ReturnWithdrawal, SettleWithdrawal};
+use crate::domain::postings::{self, Kind, Transfer};
+use crate::domain::refusal::Refusal;
+use crate::domain::withdrawal::{State, Withdrawal};
+
+// === impl Book ===
+
+impl Book {
+    pub(super) fn reserve(&mut self, reserve: &ReserveWithdrawal) -> Result<Withdrawal, Refusal> {
+        let new = &reserve.withdrawal;
+        let (request_id, fingerprint) = new.request;
+        let same_request =
+            |known: &&Withdrawal| known.account == new.account && known.request.0 == request_id;
+        if let Some(known) = self.withdrawals.values().find(same_request) {
+            let same = known.request.1 == fingerprint;
+            return if same { Ok(known.clone()) } else { Err(Refusal::RequestIdReused) };
+        }
+        if self.withdrawals.values().any(|known| known.hash == new.hash) {
+            return Err(Refusal::InvoiceAlreadyUsed);
+        }
+        if Owner::is_system(new.account.uuid()) {
+            return Err(Refusal::NotAnAccount);
+        }
+        let needed = new.reserve()?;
+        if new.amount <= Msat::ZERO || new.fee_limit.is_negative() {
+            return Err(Refusal::OutOfRange);
+        }
+        self.afford(Owner::User(new.account), needed)?;
+        self.post(vec![Transfer {
+            id: reserve.transfer,
+            kind: Kind::WithdrawReserve,
+            subject: new.id.uuid(),
+            time: new.create_time,
+            postings: postings::withdraw_reserve::postings(new.account, needed)?,
+        }])?;
+        self.withdrawals.put(new.id, new.clone());
+        Ok(new.clone())
+    }
+
+    pub(super) fn settle(&mut self, settle: &SettleWithdrawal) -> Result<Withdrawal, Refusal> {
+        let known = self.withdrawals.get(&settle.withdrawal).cloned();
+        let withdrawal = known.ok_or(wrong("absent"))?;
+        match withdrawal.state {
+            State::Succeeded => return Ok(withdrawal),
+            State::Dispatched => {}
+            State::Reserved | State::Failed => return Err(wrong(withdrawal.state.as_str())),
+        }
+        assert_eq!(settle.preimage.hash(), withdrawal.hash, "the preimage proves this payment");
+        let reserve = withdrawal.reserve()?;
+        let sent = withdrawal.amount.checked_add(settle.fee)?;
+        let user = withdrawal.account;
+        let mut transfers = vec![Transfer {
+            id: settle.transfer,
+            kind: Kind::Withdraw,
+            subject: withdrawal.id.uuid(),
+            time: settle.time,
+            postings: postings::withdraw::postings(user, sent, reserve)?,
+        }];
+        let surplus = reserve.checked_sub(sent.min(reserve))?;
+        if surplus > Msat::ZERO {
+            transfers.push(Transfer {
+                id: settle.return_transfer,
+                kind: Kind::WithdrawReturn,
+                subject: withdrawal.id.uuid(),
+                time: settle.time,
+                postings: postings::withdraw_return::postings(user, surplus)?,
+            });
+        }
+        self.post(transfers)?;
+        let succeeded = Withdrawal {
+            state: State::Succeeded,
+            fee: settle.fee,
+            preimage: Some(settle.preimage.clone()),
+            end_time: Some(settle.time),
+            ..withdrawal
+        };
+        self.withdrawals.put(succeeded.id, succeeded.clone());
+        Ok(succeeded)
+    }
+
+    pub(super) fn give_back(&mut self, back: &ReturnWithdrawal) -> Result<Withdrawal, Refusal> {
+        let known = self.withdrawals.get(&back.withdrawal).cloned();
+        let withdrawal = known.ok_or(wrong("absent"))?;
+        match withdrawal.state {
+            State::Failed => return Ok(withdrawal),
+            // A dispatch that came in between makes it uncertain again.
+            State::Reserved | State::Dispatched if withdrawal.dispatches == back.dispatches => {}
+            state @ (State::Reserved | State::Dispatched | State::Succeeded) => {
+                return Err(wrong(state.as_str()));
+            }
+        }
+        self.post(vec![Transfer {
+            id: back.transfer,
+            kind: Kind::WithdrawReturn,
+            subject: withdrawal.id.uuid(),
+            time: back.time,
+            postings: postings::withdraw_return::postings(withdrawal.account, withdrawal.reserve()?)?,
+        }])?;
+        let failed = Withdrawal {
+            state: State::Failed,
+            failure: Some(back.failure.to_owned()),
+            end_time: Some(back.time),
+            ..withdrawal
+        };
+        self.withdrawals.put(failed.id, failed.clone());
+        Ok(failed)
+    }
+}
+
+fn wrong(state: &'static str) -> Refusal {
+    Refusal::WrongState { subject: "the withdrawal", state }
+}

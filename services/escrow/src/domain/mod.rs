@@ -1,0 +1,14 @@
+//! The rules of the money, pure: no database, no network, no clock.
+
+pub(crate) mod account;
+pub(crate) mod book;
+pub(crate) mod command;
+pub(crate) mod deposit;
+pub(crate) mod escrow;
+pub(crate) mod fee;
+pub(crate) mod invoice;
+pub(crate) mod mandate;
+pub(crate) mod postings;
+pub(crate) mod refusal;
+pub(crate) mod release;
+pub(crate) mod withdrawal;

@@ -1,0 +1,56 @@
+//! Why the ledger does not do what it is asked. Nothing was written.
+
+use poa_common::{EscrowId, Msat, MsatError};
+
+/// A refusal, decided in the book.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Too little.
+    #[error(
+        "the available balance of {available} msat does not cover {needed} msat: deposit, then ask again"
+    )]
+    InsufficientFunds {
+        /// What there is.
+        available: Msat,
+        /// What it takes.
+        needed: Msat,
+    },
+    /// The payee was paid.
+    #[error("the escrow {0} was released already")]
+    AlreadyReleased(EscrowId),
+    /// The payer has the sats back, or never will hold any.
+    #[error("the escrow {0} was refunded already")]
+    AlreadyRefunded(EscrowId),
+    /// No such escrow.
+    #[error("there is no such escrow")]
+    EscrowNotFound,
+    /// The escrow belongs to another task.
+    #[error("the escrow is another task's")]
+    OtherTask,
+    /// The same id for something else.
+    #[error("the id was used before for something else: take a new one")]
+    RequestIdReused,
+    /// The payment hash was used before, by whomever.
+    #[error("a withdrawal for this invoice exists: an invoice is paid once")]
+    InvoiceAlreadyUsed,
+    /// A user's account under one of the platform's keys.
+    #[error("this account can neither pay nor be paid")]
+    NotAnAccount,
+    /// The row is not in a state in which this can happen: a bug, or an alarm.
+    #[error("{subject} is {state}, which does not allow this")]
+    WrongState {
+        /// `deposit` or `withdrawal`.
+        subject: &'static str,
+        /// The state that was found.
+        state: &'static str,
+    },
+    /// An amount that no balance can hold.
+    #[error("the amount is out of range")]
+    OutOfRange,
+}
+
+impl From<MsatError> for Refusal {
+    fn from(_: MsatError) -> Self {
+        Self::OutOfRange
+    }
+}

@@ -1,0 +1,55 @@
+//! Chooses the Lightning node, and parts what may observe from what may send.
+
+use std::sync::Arc;
+
+use poa_chassis::BuildError;
+use poa_common::Env;
+use poa_payment::Provider;
+use poa_payment::simulated::{Options, SimulatedNode};
+
+use crate::config::{LightningConfig, ProviderKind};
+pub use crate::worker::dispatch::Dispatcher;
+
+/// The simulated node's file in its folder.
+const NODE_FILE: &str = "node.journal";
+
+/// A node: its receiving side for everyone, its sending side for the payout worker alone.
+pub struct Lightning {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) dispatcher: Dispatcher,
+    /// The world outside of the simulated network; none on any other.
+    pub(crate) faucet: Option<SimulatedNode>,
+}
+
+// === impl Lightning ===
+
+impl Lightning {
+    /// Opens the node that the configuration names.
+    ///
+    /// # Errors
+    /// Where it cannot be opened: its file is damaged, or in use by another process.
+    pub async fn open(config: &LightningConfig, env: Env) -> Result<Self, BuildError> {
+        match config.provider {
+            ProviderKind::Simulated => {
+                let folder = config.data_dir.clone();
+                let opened = tokio::task::spawn_blocking(move || {
+                    std::fs::create_dir_all(&folder)?;
+                    Ok::<_, BuildError>(SimulatedNode::open(&Options::new(folder.join(NODE_FILE)), env)?)
+                });
+                let (node, payer) = opened.await??;
+                Ok(Self::simulated(node, Dispatcher::new(payer)))
+            }
+        }
+    }
+
+    /// A simulated node that is open already, for tests that script its faults.
+    pub fn simulated(node: SimulatedNode, dispatcher: Dispatcher) -> Self {
+        Self { provider: Arc::new(node.clone()), dispatcher, faucet: Some(node) }
+    }
+}
+
+impl std::fmt::Debug for Lightning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lightning").field("simulated", &self.faucet.is_some()).finish_non_exhaustive()
+    }
+}

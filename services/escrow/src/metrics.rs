@@ -1,0 +1,85 @@
+//! The metrics of this service: names, units and meaning, once.
+
+use ::metrics::Unit::Count;
+use ::metrics::{counter, describe_counter, describe_gauge, gauge};
+use poa_common::ServiceError as _;
+use poa_payment::Outcome;
+
+use crate::domain::command::Reply;
+use crate::error::Error;
+
+/// Commands of the ledger. Labels `command`, and `result`: `ok` or the reason of the error.
+pub const LEDGER_COMMANDS: &str = "poa_escrow_ledger_commands_total";
+/// Deposits that ended. Label `state`: `settled` or `expired`.
+pub const DEPOSITS_ENDED: &str = "poa_escrow_deposits_ended_total";
+/// Deposits that wait to be paid, at the last poll.
+pub const DEPOSITS_OPEN: &str = "poa_escrow_deposits_open";
+/// Withdrawals that ended. Label `state`: `succeeded` or `failed`.
+pub const WITHDRAWALS_ENDED: &str = "poa_escrow_withdrawals_ended_total";
+/// Withdrawals that are not at their end, at the last pass. Label `state`: `reserved` or `dispatched`.
+pub const WITHDRAWALS_LIVE: &str = "poa_escrow_withdrawals_live";
+/// Payments that the node was told to make. Label `outcome`.
+pub const DISPATCHES: &str = "poa_escrow_payment_dispatches_total";
+/// Lookups of payments. Label `outcome`.
+pub const PAYMENT_LOOKUPS: &str = "poa_escrow_payment_lookups_total";
+/// Calls of the node that failed or were not answered in time. Label `call`.
+pub const NODE_FAILURES: &str = "poa_escrow_node_failures_total";
+/// What cannot be and was seen all the same: an operator must look. Label `what`.
+pub const ALARMS: &str = "poa_escrow_alarms_total";
+/// Rows that break an invariant, at the last audit.
+pub const AUDIT_VIOLATIONS: &str = "poa_escrow_audit_violations";
+
+/// Describes all of them to the recorder. Called once at start.
+pub(crate) fn describe() {
+    describe_counter!(LEDGER_COMMANDS, Count, "commands of the ledger, by kind and result");
+    describe_counter!(DEPOSITS_ENDED, Count, "deposits that ended, by state");
+    describe_gauge!(DEPOSITS_OPEN, Count, "deposits that wait to be paid");
+    describe_counter!(WITHDRAWALS_ENDED, Count, "withdrawals that ended, by state");
+    describe_gauge!(WITHDRAWALS_LIVE, Count, "withdrawals that are not at their end, by state");
+    describe_counter!(DISPATCHES, Count, "payments that the node was told to make, by outcome");
+    describe_counter!(PAYMENT_LOOKUPS, Count, "lookups of payments, by outcome");
+    describe_counter!(NODE_FAILURES, Count, "calls of the node that failed, by call");
+    describe_counter!(ALARMS, Count, "what cannot be and was seen: look at once");
+    describe_gauge!(AUDIT_VIOLATIONS, Count, "rows that break an invariant, at the last audit");
+}
+
+pub(crate) fn ledger_command(command: &'static str, reply: &Result<Reply, Error>) {
+    let result = reply.as_ref().map_or_else(|error| error.reason(), |_| "ok");
+    counter!(LEDGER_COMMANDS, "command" => command, "result" => result).increment(1);
+}
+
+pub(crate) fn deposit_ended(state: &'static str) {
+    counter!(DEPOSITS_ENDED, "state" => state).increment(1);
+}
+
+pub(crate) fn deposits_open(count: u32) {
+    gauge!(DEPOSITS_OPEN).set(f64::from(count));
+}
+
+pub(crate) fn withdrawal_ended(state: &'static str) {
+    counter!(WITHDRAWALS_ENDED, "state" => state).increment(1);
+}
+
+pub(crate) fn withdrawals_live(state: &'static str, count: usize) {
+    gauge!(WITHDRAWALS_LIVE, "state" => state).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+pub(crate) fn dispatched(outcome: &Outcome) {
+    counter!(DISPATCHES, "outcome" => outcome.as_str()).increment(1);
+}
+
+pub(crate) fn looked_up(outcome: &Outcome) {
+    counter!(PAYMENT_LOOKUPS, "outcome" => outcome.as_str()).increment(1);
+}
+
+pub(crate) fn node_failed(call: &'static str) {
+    counter!(NODE_FAILURES, "call" => call).increment(1);
+}
+
+pub(crate) fn alarm(what: &'static str) {
+    counter!(ALARMS, "what" => what).increment(1);
+}
+
+pub(crate) fn audited(violations: i64) {
+    gauge!(AUDIT_VIOLATIONS).set(f64::from(i32::try_from(violations).unwrap_or(i32::MAX)));
+}

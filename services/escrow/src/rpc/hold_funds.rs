@@ -1,0 +1,106 @@
+//! HoldFunds: the payer's own token authorises it, once; the mandate bounds everything after.
+
+use poa_chassis::{Error as Chassis, validate};
+use poa_common::{AccountId, EscrowId, TaskId, Violations};
+use poa_proto::escrow::v1::{HoldFundsRequest, HoldFundsResponse};
+use proof_of_agent::dsse::statement_digest;
+use tonic::Request;
+
+use super::convert;
+use crate::domain::command::{Command, Hold};
+use crate::domain::escrow::{Escrow, State};
+use crate::domain::fee::split;
+use crate::domain::mandate::{self, House, Order};
+use crate::domain::refusal::Refusal;
+use crate::error::Error;
+use crate::service::Service;
+use crate::store::escrows;
+
+/// The scope that lets a token spend on tasks.
+const SCOPE: &str = "tasks.write";
+
+pub(super) async fn handle(
+    service: &Service,
+    request: Request<HoldFundsRequest>,
+) -> Result<HoldFundsResponse, Error> {
+    let message = request.into_inner();
+    validate(&message)?;
+    let mut wrong = Violations::default();
+    let ids: (Option<EscrowId>, Option<TaskId>, Option<AccountId>) = (
+        wrong.parse("escrow_id", &message.escrow_id),
+        wrong.parse("task_id", &message.task_id),
+        wrong.parse("payer_id", &message.payer_id),
+    );
+    let (Some(escrow), Some(task), Some(payer)) = ids else {
+        convert::refuse(wrong.into_vec())?;
+        return Err(Refusal::EscrowNotFound.into());
+    };
+    let order = Order { escrow, task, payer, amount: convert::msat(message.amount_msat) };
+    if let Err(refused) = authorise(service, &message.payer_token, payer) {
+        // A token is needed once. After that the same hold is answered to Task however late it asks: nothing moves.
+        return held_before(service, &order, &message.terms)
+            .await?
+            .map_or(Err(refused), |held| Ok(answer(&held)));
+    }
+
+    let fee = service.config.fee_basis_points;
+    let parts = split(order.amount, fee).map_err(Refusal::from)?;
+    let house = House { network: service.node.network, fee, split: parts };
+    let mandate = match mandate::read(&message.terms, &order, &house, &mut wrong) {
+        Some(mandate) => mandate,
+        None => {
+            // The fee may have changed since: what is held stays held as it was agreed.
+            return match held_before(service, &order, &message.terms).await? {
+                Some(held) => Ok(answer(&held)),
+                None => convert::refuse(wrong.into_vec()).and(Err(Refusal::OutOfRange.into())),
+            };
+        }
+    };
+    let hold = Hold {
+        escrow,
+        task,
+        payer,
+        amount: order.amount,
+        fee,
+        split: parts,
+        mandate,
+        transfer: service.env.new_id(),
+        time: service.env.now(),
+    };
+    let held = service.ledger.escrow(Command::Hold(Box::new(hold))).await?;
+    Ok(answer(&held))
+}
+
+/// The payer's token must be the payer's, and may spend.
+fn authorise(service: &Service, token: &str, payer: AccountId) -> Result<(), Error> {
+    let principal = service.keyring.verify_access(token)?;
+    if principal.account_id != payer {
+        return Err(Chassis::CredentialsInvalid { problem: "another account's than the payer's" }.into());
+    }
+    if !principal.may(SCOPE) {
+        return Err(Chassis::ScopeMissing { scope: SCOPE }.into());
+    }
+    Ok(())
+}
+
+/// The escrow that this very hold has made before.
+async fn held_before(service: &Service, order: &Order, terms: &[u8]) -> Result<Option<Escrow>, Error> {
+    let found = escrows::find(&service.db, order.escrow).await?;
+    let same = found.filter(|escrow| {
+        escrow.task == order.task
+            && escrow.payer == Some(order.payer)
+            && escrow.amount == order.amount
+            && escrow.terms == Some(statement_digest(terms))
+    });
+    match same.as_ref().map(|escrow| escrow.state) {
+        Some(State::Refunded | State::Void) => Err(Refusal::AlreadyRefunded(order.escrow).into()),
+        Some(State::Held | State::Released) | None => Ok(same),
+    }
+}
+
+fn answer(held: &Escrow) -> HoldFundsResponse {
+    HoldFundsResponse {
+        escrow: Some(convert::escrow(held)),
+        transfer_id: convert::transfer(held.hold_transfer),
+    }
+}

@@ -1,0 +1,95 @@
+//! What every handler and worker shares.
+
+use std::sync::Arc;
+
+use poa_chassis::Latch;
+use poa_chassis::keyring::Keyring;
+use poa_common::{DepositId, Env};
+use poa_payment::simulated::SimulatedNode;
+use poa_payment::{Info, Provider};
+use poa_storage::Database;
+use poa_storage::page::Sealer;
+use tokio::sync::{Notify, Semaphore, broadcast};
+
+use crate::config::Config;
+use crate::store::ledger::Ledger;
+use crate::trust::Trust;
+
+/// Changes of deposits that a slow stream may be behind before it reads its row anew.
+const CHANGES: usize = 1_024;
+/// Streams about deposits at a time: each costs a little memory and a query now and then.
+const STREAMS: usize = 4_096;
+
+/// The service, shared.
+pub(crate) struct Service {
+    pub(crate) config: Config,
+    pub(crate) env: Env,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) db: Database,
+    pub(crate) ledger: Ledger,
+    pub(crate) provider: Arc<dyn Provider>,
+    /// The node as it was at the start: identity and chain.
+    pub(crate) node: Info,
+    pub(crate) faucet: Option<SimulatedNode>,
+    pub(crate) trust: Trust,
+    pub(crate) pages: Sealer,
+    /// Deposits that have changed: wakes the streams about them.
+    pub(crate) changes: broadcast::Sender<DepositId>,
+    /// A withdrawal was reserved: wakes the payout worker.
+    pub(crate) reserved: Notify,
+    /// Room for streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// One audit at a time: it reads everything.
+    pub(crate) audits: Semaphore,
+    /// Keep the server ready as long as this lives.
+    _latches: [Latch; 2],
+}
+
+/// What a service is made of that is not made here.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) env: Env,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) db: Database,
+    pub(crate) ledger: Ledger,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) node: Info,
+    pub(crate) faucet: Option<SimulatedNode>,
+    pub(crate) latches: [Latch; 2],
+}
+
+// === impl Service ===
+
+impl Service {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, env, keyring, db, ledger, provider, node, faucet, latches } = parts;
+        Self {
+            trust: Trust::new(keyring.dir(), node.network),
+            pages: Sealer::new(&keyring.secret()),
+            changes: broadcast::Sender::new(CHANGES),
+            reserved: Notify::new(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            audits: Semaphore::new(1),
+            config,
+            env,
+            keyring,
+            db,
+            ledger,
+            provider,
+            node,
+            faucet,
+            _latches: latches,
+        }
+    }
+
+    /// Tells the streams that a deposit has changed. That nobody listens is no error.
+    pub(crate) fn changed(&self, deposit: DepositId) {
+        let _nobody_listens = self.changes.send(deposit);
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("node", &self.node).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! Locking the rows of a batch.
+//!
+//! Everyone locks in one order: escrows, deposits, withdrawals, then the accounts that follow from them, each by id. So two
+//! replicas' batches wait for each other and never in a circle.
+
+use std::collections::BTreeSet;
+
+use poa_common::{AccountId, TypedId as _};
+use poa_storage::{Error, Tx};
+use uuid::Uuid;
+
+use crate::domain::account::Owner;
+use crate::domain::book::Book;
+use crate::domain::command::Command;
+use crate::domain::withdrawal::Withdrawal;
+use crate::store::{accounts, deposits, escrows, withdrawals};
+
+/// What a batch touches.
+#[derive(Default)]
+struct Touched {
+    escrows: BTreeSet<Uuid>,
+    deposits: BTreeSet<Uuid>,
+    withdrawals: BTreeSet<Uuid>,
+    /// Accounts to lock.
+    accounts: BTreeSet<Uuid>,
+    /// Those of them that are credited, and so must be there.
+    credited: BTreeSet<Uuid>,
+}
+
+/// The locked rows of these commands.
+pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Error> {
+    let mut touched = Touched::default();
+    let mut new: Vec<&Withdrawal> = Vec::new();
+    for command in commands {
+        touched.rows_of(command, &mut new);
+    }
+    let mut book = Book::default();
+    if !touched.escrows.is_empty() {
+        for escrow in escrows::lock(tx, &ids(&touched.escrows)).await? {
+            book.escrows.load(escrow.id, escrow);
+        }
+    }
+    if !touched.deposits.is_empty() {
+        for deposit in deposits::lock(tx, &ids(&touched.deposits)).await? {
+            book.deposits.load(deposit.id, deposit);
+        }
+    }
+    if !touched.withdrawals.is_empty() || !new.is_empty() {
+        for withdrawal in withdrawals::lock(tx, &ids(&touched.withdrawals), &new).await? {
+            book.withdrawals.load(withdrawal.id, withdrawal);
+        }
+    }
+    for command in commands {
+        touched.accounts_of(command, &book);
+    }
+    lock_accounts(tx, &touched, &mut book).await?;
+    Ok(book)
+}
+
+async fn lock_accounts(tx: &mut Tx, touched: &Touched, book: &mut Book) -> Result<(), Error> {
+    for (id, account) in accounts::lock(tx, &ids(&touched.accounts)).await? {
+        book.accounts.load(id, account);
+    }
+    let missing: Vec<Uuid> =
+        touched.credited.iter().copied().filter(|id| book.accounts.get(id).is_none()).collect();
+    if !missing.is_empty() {
+        accounts::create(tx, &missing).await?;
+        for (id, account) in accounts::lock(tx, &missing).await? {
+            book.accounts.load(id, account);
+        }
+    }
+    Ok(())
+}
+
+fn ids(set: &BTreeSet<Uuid>) -> Vec<Uuid> {
+    set.iter().copied().collect()
+}
+
+// === impl Touched ===
+
+impl Touched {
+    fn rows_of<'a>(&mut self, command: &'a Command, new: &mut Vec<&'a Withdrawal>) {
+        match command {
+            Command::Hold(_) | Command::Capture(_) | Command::Refund(_) => {
+                self.escrows.extend(command.escrow().map(|id| id.uuid()));
+            }
+            Command::CreditDeposit(credit) => {
+                self.deposits.insert(credit.deposit.uuid());
+            }
+            Command::ReserveWithdrawal(reserve) => new.push(&reserve.withdrawal),
+            Command::SettleWithdrawal(settle) => {
+                self.withdrawals.insert(settle.withdrawal.uuid());
+            }
+            Command::ReturnWithdrawal(back) => {
+                self.withdrawals.insert(back.withdrawal.uuid());
+            }
+        }
+    }
+
+    /// The accounts of a command, of which some are known from its row alone.
+    fn accounts_of(&mut self, command: &Command, book: &Book) {
+        match command {
+            Command::Hold(hold) => self.debit(hold.payer),
+            Command::Capture(capture) => {
+                self.payer_of(command, book);
+                self.credit(capture.payee);
+                self.system([Owner::Clearing, Owner::Fees]);
+            }
+            // A refund in the batch of its hold: the payer is locked by the hold.
+            Command::Refund(_) => self.payer_of(command, book),
+            Command::CreditDeposit(credit) => {
+                if let Some(deposit) = book.deposits.get(&credit.deposit) {
+                    self.credit(deposit.account);
+                }
+                self.system([Owner::Lightning]);
+            }
+            Command::ReserveWithdrawal(reserve) => self.debit(reserve.withdrawal.account),
+            Command::SettleWithdrawal(settle) => {
+                if let Some(withdrawal) = book.withdrawals.get(&settle.withdrawal) {
+                    self.debit(withdrawal.account);
+                }
+                // The fees bear what a node takes beyond its limit.
+                self.system([Owner::Lightning, Owner::Fees]);
+            }
+            Command::ReturnWithdrawal(back) => {
+                if let Some(withdrawal) = book.withdrawals.get(&back.withdrawal) {
+                    self.debit(withdrawal.account);
+                }
+            }
+        }
+    }
+
+    fn payer_of(&mut self, command: &Command, book: &Book) {
+        let escrow = command.escrow().and_then(|id| book.escrows.get(&id));
+        if let Some(payer) = escrow.and_then(|escrow| escrow.payer) {
+            self.debit(payer);
+        }
+    }
+
+    fn debit(&mut self, account: AccountId) {
+        self.accounts.insert(account.uuid());
+    }
+
+    /// Never one of the platform's: it is there, and the book refuses to credit it as a user's.
+    fn credit(&mut self, account: AccountId) {
+        self.accounts.insert(account.uuid());
+        self.credited.insert(account.uuid());
+    }
+
+    fn system<const N: usize>(&mut self, owners: [Owner; N]) {
+        self.accounts.extend(owners.map(Owner::uuid));
+    }
+}

@@ -1,0 +1,80 @@
+//! The one module that can send sats away.
+//!
+//! Nothing else in this service names the payer: a test reads the sources and says so. Whatever is sent was committed as an
+//! intent before.
+
+use std::time::Duration;
+
+use poa_common::Timestamp;
+use poa_payment::{Doubt, NodeId, Outcome, PayIntent, Payer};
+use poa_storage::{Database, Error};
+
+use crate::domain::withdrawal::{Seen, Withdrawal};
+use crate::metrics;
+use crate::store::withdrawals::{self, Intent};
+
+/// Sends payments. The payout worker has the only one.
+pub struct Dispatcher {
+    payer: Box<dyn Payer>,
+}
+
+/// How a dispatch is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The node that pays.
+    pub(super) node: NodeId,
+    /// Until when it may try.
+    pub(super) deadline: Timestamp,
+    /// How long we wait for its answer.
+    pub(super) patience: Duration,
+}
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// Takes what sends. Hand it over once.
+    pub fn new(payer: impl Payer) -> Self {
+        Self { payer: Box::new(payer) }
+    }
+
+    /// Commits the intent to pay, then tells the node. Answers which dispatch it was, from 1, and what was heard; none where
+    /// the withdrawal has moved on meanwhile: nothing was sent.
+    ///
+    /// The wait for the answer is bounded; an answer that did not come is an unknown outcome, and so is a dropped call.
+    pub(super) async fn dispatch(
+        &self,
+        db: &Database,
+        withdrawal: &Withdrawal,
+        terms: Terms,
+    ) -> Result<Option<(i32, Seen)>, Error> {
+        let Terms { node, deadline, patience } = terms;
+        let intent = Intent { withdrawal: withdrawal.id, dispatches: withdrawal.dispatches, node, deadline };
+        let Some(dispatches) = withdrawals::commit_intent(db, intent).await? else {
+            return Ok(None);
+        };
+        let payment = PayIntent {
+            hash: withdrawal.hash,
+            bolt11: withdrawal.invoice.clone(),
+            amount: withdrawal.amount,
+            fee_limit: withdrawal.fee_limit,
+            deadline,
+        };
+        let answer = tokio::time::timeout(patience, self.payer.pay(payment)).await;
+        let outcome = answer.unwrap_or(Outcome::Unknown(Doubt::NoAnswer));
+        metrics::dispatched(&outcome);
+        tracing::info!(
+            withdrawal_id = %withdrawal.id,
+            dispatches,
+            outcome = outcome.as_str(),
+            "payment dispatched"
+        );
+        let seen = if dispatches == 1 { Seen::FirstDispatch(outcome) } else { Seen::LaterDispatch(outcome) };
+        Ok(Some((dispatches, seen)))
+    }
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dispatcher")
+    }
+}

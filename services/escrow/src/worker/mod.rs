@@ -1,0 +1,25 @@
+//! What runs at its own pace: the watchers of deposits, and the payouts.
+
+mod deposits;
+pub(crate) mod dispatch;
+mod payouts;
+mod tracks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poa_chassis::Lifecycle;
+
+use self::dispatch::Dispatcher;
+use crate::service::Service;
+
+/// How long a lookup may take: a node that hangs is asked again later.
+const LOOKUP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts all workers. They end with the process.
+pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, lifecycle: &Lifecycle) {
+    let stopping = lifecycle.stopping();
+    lifecycle.spawn("deposit hints", deposits::follow(Arc::clone(service), stopping.clone()));
+    lifecycle.spawn("deposit poll", deposits::poll(Arc::clone(service), stopping.clone()));
+    lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping));
+}

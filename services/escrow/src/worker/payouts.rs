@@ -1,0 +1,274 @@
+//! Brings withdrawals to their end: sends what is reserved, and finds out what became of what was sent.
+//!
+//! Each withdrawal is looked at in a task of its own, with a bounded wait: a payee that holds for days, or a node that
+//! hangs, keeps nobody else waiting. What an answer means is decided in
+//! [`withdrawal::next`](crate::domain::withdrawal::next), and nowhere else.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poa_common::{Timestamp, WithdrawalId};
+use poa_payment::{Doubt, NodeId, Outcome};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::LOOKUP_PATIENCE;
+use super::dispatch::{Dispatcher, Terms};
+use super::tracks::Tracks;
+use crate::domain::command::{Command, ReturnWithdrawal, SettleWithdrawal};
+use crate::domain::withdrawal::{Circumstances, Seen, State, Step, Withdrawal, next};
+use crate::error::Error;
+use crate::metrics;
+use crate::service::Service;
+use crate::store::withdrawals;
+
+/// Withdrawals that one pass reads: more than can be in flight and be sent at a time, so that no look starves.
+const PASS: i64 = 500;
+/// Payments in flight at a time, below the 483 HTLCs of a channel: the rest stays reserved until there is room.
+const MAX_IN_FLIGHT: usize = 400;
+/// Tasks at a time.
+const MAX_TASKS: usize = 64;
+/// Passes are at least so far apart: many ends at once are one pass.
+const BETWEEN_PASSES: Duration = Duration::from_millis(20);
+/// The wait after a pass that failed.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a look has come to.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    id: WithdrawalId,
+    /// Whether something may have been sent.
+    sent: bool,
+    /// Whether the row has changed.
+    moved: bool,
+}
+
+/// What every look needs.
+struct Payouts {
+    service: Arc<Service>,
+    dispatcher: Dispatcher,
+}
+
+/// Runs until the process stops. Looks that are under way then are finished: each is bounded.
+pub(super) async fn run(service: Arc<Service>, dispatcher: Dispatcher, stopping: CancellationToken) {
+    let poll = Duration::from_millis(service.config.withdrawals.poll_ms);
+    let payouts = Arc::new(Payouts { service, dispatcher });
+    let mut tracks = Tracks::new();
+    let mut looks = JoinSet::new();
+    while !stopping.is_cancelled() {
+        let passed = Instant::now();
+        let mut wake = passed + poll;
+        match payouts.pass(&mut tracks, &mut looks).await {
+            // With every task taken, the next end wakes us.
+            Ok(()) if looks.len() < MAX_TASKS => wake = tracks.next_due().map_or(wake, |due| due.min(wake)),
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%error, "payouts cannot go on");
+                wake = passed + FAILED_PAUSE;
+            }
+        }
+        tokio::select! {
+            () = stopping.cancelled() => break,
+            () = payouts.service.reserved.notified() => {}
+            Some(ended) = looks.join_next() => settle(&mut tracks, ended),
+            () = tokio::time::sleep_until(wake) => {}
+        }
+        tokio::time::sleep_until(passed + BETWEEN_PASSES).await;
+        while let Some(ended) = looks.try_join_next() {
+            settle(&mut tracks, ended);
+        }
+    }
+    while looks.join_next().await.is_some() {}
+}
+
+fn settle(tracks: &mut Tracks, ended: Result<Looked, tokio::task::JoinError>) {
+    match ended {
+        Ok(Looked { id, sent, moved }) => tracks.put_back(id, sent, moved),
+        // The withdrawal stays taken until a restart: whatever panics must not run in a circle.
+        Err(error) => {
+            metrics::alarm("payout_panicked");
+            tracing::error!(%error, "a look at a withdrawal panicked");
+        }
+    }
+}
+
+// === impl Payouts ===
+
+impl Payouts {
+    /// Starts a look at everything that is due.
+    async fn pass(self: &Arc<Self>, tracks: &mut Tracks, looks: &mut JoinSet<Looked>) -> Result<(), Error> {
+        let live = withdrawals::live(&self.service.db, PASS).await?;
+        let in_flight = live.iter().filter(|row| row.state == State::Dispatched).count();
+        metrics::withdrawals_live(State::Dispatched.as_str(), in_flight);
+        metrics::withdrawals_live(State::Reserved.as_str(), live.len().saturating_sub(in_flight));
+        tracks.keep(&live.iter().map(|row| row.id).collect::<HashSet<_>>());
+        if live.is_empty() {
+            return Ok(());
+        }
+        let node = self.node().await?;
+        let mut room = MAX_IN_FLIGHT.saturating_sub(in_flight);
+        for withdrawal in live {
+            if looks.len() >= MAX_TASKS {
+                break;
+            }
+            if withdrawal.state == State::Reserved && room == 0 {
+                continue;
+            }
+            let Some(since_sent) = tracks.take(withdrawal.id) else { continue };
+            if withdrawal.state == State::Reserved {
+                room = room.saturating_sub(1);
+            }
+            let payouts = Arc::clone(self);
+            looks.spawn(async move { payouts.look(withdrawal, node, since_sent).await });
+        }
+        Ok(())
+    }
+
+    /// The node that answers now: it may have been replaced since the start.
+    async fn node(&self) -> Result<NodeId, Error> {
+        let info = tokio::time::timeout(LOOKUP_PATIENCE, self.service.provider.info()).await;
+        info.ok().and_then(Result::ok).map(|info| info.node).ok_or_else(|| {
+            metrics::node_failed("info");
+            Error::no_node()
+        })
+    }
+
+    /// Brings one withdrawal forward. Whatever fails is tried again at the next look.
+    async fn look(&self, withdrawal: Withdrawal, node: NodeId, since_sent: Duration) -> Looked {
+        let id = withdrawal.id;
+        let was_reserved = withdrawal.state == State::Reserved;
+        let mut sent = false;
+        let done = if was_reserved {
+            self.send_reserved(withdrawal, node, &mut sent).await
+        } else {
+            self.find_out(withdrawal, node, since_sent, &mut sent).await
+        };
+        let moved = done.unwrap_or_else(|error| {
+            tracing::warn!(withdrawal_id = %id, %error, "withdrawal cannot be brought forward");
+            false
+        });
+        Looked { id, sent, moved: moved || was_reserved }
+    }
+
+    async fn send_reserved(&self, row: Withdrawal, node: NodeId, sent: &mut bool) -> Result<bool, Error> {
+        // Never dispatched: that nothing was sent is certain, so long as it is still reserved.
+        if row.invoice_expire_time <= self.service.env.now() {
+            return self.give_back(&row, "expired").await;
+        }
+        self.send(row, node, sent).await
+    }
+
+    async fn find_out(
+        &self,
+        row: Withdrawal,
+        node: NodeId,
+        since_sent: Duration,
+        sent: &mut bool,
+    ) -> Result<bool, Error> {
+        let lookup = tokio::time::timeout(LOOKUP_PATIENCE, self.service.provider.lookup_payment(row.hash));
+        let outcome = lookup.await.unwrap_or(Outcome::Unknown(Doubt::NoAnswer));
+        metrics::looked_up(&outcome);
+        match next(&row, Seen::Lookup(outcome), self.circumstances(&row, node, since_sent)) {
+            Step::SendAgain => self.send(row, node, sent).await,
+            step @ (Step::Settle { .. }
+            | Step::Return(_)
+            | Step::NoteFailure
+            | Step::ForgetFailure
+            | Step::Wait
+            | Step::Alarm(_)) => self.carry_out(&row, step).await,
+        }
+    }
+
+    /// Sends, and does what the answer means.
+    async fn send(&self, mut row: Withdrawal, node: NodeId, sent: &mut bool) -> Result<bool, Error> {
+        *sent = true;
+        let terms = self.terms(&row, node);
+        let Some((dispatches, seen)) = self.dispatcher.dispatch(&self.service.db, &row, terms).await? else {
+            return Ok(false);
+        };
+        (row.state, row.node, row.dispatches) = (State::Dispatched, Some(node), dispatches);
+        let step = next(&row, seen, self.circumstances(&row, node, Duration::ZERO));
+        self.carry_out(&row, step).await
+    }
+
+    fn terms(&self, row: &Withdrawal, node: NodeId) -> Terms {
+        let config = &self.service.config.withdrawals;
+        let latest = self.service.env.now() + Duration::from_secs(u64::from(config.payment_seconds));
+        Terms {
+            node,
+            deadline: latest.min(row.invoice_expire_time),
+            patience: Duration::from_millis(config.call_timeout_ms),
+        }
+    }
+
+    fn circumstances(&self, row: &Withdrawal, node: NodeId, since_sent: Duration) -> Circumstances {
+        let now: Timestamp = self.service.env.now();
+        let margin = Duration::from_secs(u64::from(self.service.config.withdrawals.lost_margin_seconds));
+        Circumstances {
+            same_node: row.node == Some(node),
+            payable: now < row.invoice_expire_time,
+            // The wall clock may jump; our own running time does not.
+            long_expired: now >= row.invoice_expire_time + margin && since_sent >= margin,
+        }
+    }
+
+    /// Does what an observation means; whether the row has changed.
+    async fn carry_out(&self, row: &Withdrawal, step: Step) -> Result<bool, Error> {
+        match step {
+            Step::Settle { preimage, fee } => {
+                if fee > row.fee_limit {
+                    metrics::alarm("fee_above_limit");
+                    tracing::error!(
+                        withdrawal_id = %row.id, fee_msat = fee.get(), fee_limit_msat = row.fee_limit.get(),
+                        "the node took more than the fee limit: the platform bears the difference"
+                    );
+                }
+                let command = SettleWithdrawal {
+                    withdrawal: row.id,
+                    preimage,
+                    fee,
+                    transfer: self.service.env.new_id(),
+                    return_transfer: self.service.env.new_id(),
+                    time: self.service.env.now(),
+                };
+                self.service.ledger.withdrawal(Command::SettleWithdrawal(command)).await?;
+                metrics::withdrawal_ended(State::Succeeded.as_str());
+                tracing::info!(withdrawal_id = %row.id, fee_msat = fee.get(), "withdrawal succeeded");
+                Ok(true)
+            }
+            Step::Return(failure) => self.give_back(row, failure).await,
+            Step::NoteFailure => {
+                let seen = row.failures_seen.saturating_add(1);
+                withdrawals::note_failures(&self.service.db, row.id, seen).await?;
+                Ok(true)
+            }
+            Step::ForgetFailure => {
+                withdrawals::note_failures(&self.service.db, row.id, 0).await?;
+                Ok(true)
+            }
+            // A second dispatch in one look would be one too many: the next look decides.
+            Step::SendAgain | Step::Wait => Ok(false),
+            Step::Alarm(what) => {
+                metrics::alarm("payout");
+                tracing::error!(withdrawal_id = %row.id, what, "a withdrawal needs an operator");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn give_back(&self, row: &Withdrawal, failure: &'static str) -> Result<bool, Error> {
+        let command = ReturnWithdrawal {
+            withdrawal: row.id,
+            dispatches: row.dispatches,
+            failure,
+            transfer: self.service.env.new_id(),
+            time: self.service.env.now(),
+        };
+        self.service.ledger.withdrawal(Command::ReturnWithdrawal(command)).await?;
+        metrics::withdrawal_ended(State::Failed.as_str());
+        tracing::info!(withdrawal_id = %row.id, failure, "withdrawal failed, the sats are back");
+        Ok(true)
+    }
+}

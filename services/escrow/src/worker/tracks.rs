@@ -1,0 +1,103 @@
+//! When which withdrawal is looked at next, and which are being looked at now. In memory: after a restart everything is
+//! due at once.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use poa_common::WithdrawalId;
+use tokio::time::Instant;
+
+/// The wait after the first look that decided nothing; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait: what a restart or a late settlement may cost.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After so many doublings the pause is the longest one.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// The withdrawals that are not at their end.
+#[derive(Debug)]
+pub(super) struct Tracks {
+    started: Instant,
+    tracks: HashMap<WithdrawalId, Track>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    looks: u32,
+    due: Instant,
+    busy: bool,
+    /// When something may last have been sent.
+    sent: Instant,
+}
+
+// === impl Tracks ===
+
+impl Tracks {
+    pub(super) fn new() -> Self {
+        Self { started: Instant::now(), tracks: HashMap::new() }
+    }
+
+    /// Forgets what is at its end.
+    pub(super) fn keep(&mut self, live: &HashSet<WithdrawalId>) {
+        self.tracks.retain(|id, track| track.busy || live.contains(id));
+    }
+
+    /// Takes a withdrawal, if it is due and nobody looks at it. Answers how long ago something may have been sent for it.
+    pub(super) fn take(&mut self, id: WithdrawalId) -> Option<Duration> {
+        let now = Instant::now();
+        let started = self.started;
+        // What this process has not sent may have been sent by the one before, up to the start of this one.
+        let track = self.tracks.entry(id).or_insert(Track { looks: 0, due: now, busy: false, sent: started });
+        if track.busy || track.due > now {
+            return None;
+        }
+        track.busy = true;
+        Some(now.duration_since(track.sent))
+    }
+
+    /// Gives a withdrawal back after a look. `sent`: whether something may have been sent; `moved`: whether something changed.
+    pub(super) fn put_back(&mut self, id: WithdrawalId, sent: bool, moved: bool) {
+        let now = Instant::now();
+        if let Some(track) = self.tracks.get_mut(&id) {
+            track.busy = false;
+            track.looks = if moved { 0 } else { track.looks.saturating_add(1) };
+            track.due =
+                now + FIRST_PAUSE.saturating_mul(1 << track.looks.min(MOST_DOUBLINGS)).min(LONGEST_PAUSE);
+            if sent {
+                track.sent = now;
+            }
+        }
+    }
+
+    /// When the next one is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.tracks.values().filter(|track| !track.busy).map(|track| track.due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use poa_common::TypedId;
+    use uuid::Uuid;
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_grow_apart_until_something_moves() {
+        let id = WithdrawalId::from_uuid(Uuid::from_u128(1));
+        let mut tracks = Tracks::new();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            assert!(tracks.take(id).is_some());
+            assert!(tracks.take(id).is_none(), "one look at a time");
+            tracks.put_back(id, false, false);
+            assert!(tracks.take(id).is_none(), "not before it is due");
+            let due = tracks.next_due().unwrap();
+            pauses.push(due.duration_since(Instant::now()).as_millis());
+            tokio::time::advance(due.duration_since(Instant::now())).await;
+        }
+        assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]);
+        assert!(tracks.take(id).is_some());
+        tracks.put_back(id, true, true);
+        assert_eq!(tracks.next_due().unwrap().duration_since(Instant::now()), FIRST_PAUSE);
+    }
+}
