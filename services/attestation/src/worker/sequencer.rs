@@ -126,14 +126,15 @@ impl Sequencer {
         if !store::log::is_behind(self.db.read()).await? {
             return Ok(Growth::None);
         }
-        let input = (self.clone(), self.env.now());
-        self.db.transact_with(input, |(this, now), tx| Box::pin(this.grow(tx, *now))).await
+        self.db.transact_with(self.clone(), |this, tx| Box::pin(this.grow(tx))).await
     }
 
-    async fn grow(&self, tx: &mut Tx, now: Timestamp) -> Result<Growth, Error> {
+    async fn grow(&self, tx: &mut Tx) -> Result<Growth, Error> {
         let tree = store::log::lock_tree(tx).await?;
-        // A clock that was set back has no age to show, and must not stop the log.
-        let age = Duration::try_from(now - tree.checkpointed_at).unwrap_or(self.interval);
+        // Under the lock: another replica may have published while we waited for it.
+        let now = self.env.now();
+        // Clocks of replicas differ a little, and one that was set back by far must not stop the log.
+        let age = (now - tree.checkpointed_at).unsigned_abs();
         if let Some(wait) = self.interval.checked_sub(age).filter(|wait| !wait.is_zero()) {
             return Ok(Growth::TooSoon { wait });
         }

@@ -194,18 +194,35 @@ impl Play {
 
     /// Sends a statement in the agent's envelope.
     pub(crate) async fn agent(&self, statement: &Statement) -> Result<AppendStatementResponse, Status> {
-        let envelope = Envelope::sign(statement, &self.cast.key).unwrap();
-        self.send(Given::Envelope(envelope.to_json()), self.cast.payee.to_string()).await
+        self.send(self.enveloped(statement), self.cast.payee.to_string()).await
     }
 
+    /// The same without trying again.
+    pub(crate) async fn agent_once(&self, statement: &Statement) -> Result<AppendStatementResponse, Status> {
+        let request = self.request(self.enveloped(statement), self.cast.payee.to_string());
+        Ok(self.client.clone().append_statement(request).await?.into_inner())
+    }
+
+    /// Sends, and tries again while the answer is UNAVAILABLE: a replica that has just started may not have followed
+    /// auth's events yet.
     pub(crate) async fn send(
         &self,
         statement: Given,
         account_id: String,
     ) -> Result<AppendStatementResponse, Status> {
-        let request =
-            AppendStatementRequest { task_id: self.task.to_string(), account_id, statement: Some(statement) };
-        Ok(self.client.clone().append_statement(request).await?.into_inner())
+        let request = self.request(statement, account_id);
+        poa_chassis::client::retry(|| async {
+            Ok(self.client.clone().append_statement(request.clone()).await?.into_inner())
+        })
+        .await
+    }
+
+    fn enveloped(&self, statement: &Statement) -> Given {
+        Given::Envelope(Envelope::sign(statement, &self.cast.key).unwrap().to_json())
+    }
+
+    fn request(&self, statement: Given, account_id: String) -> AppendStatementRequest {
+        AppendStatementRequest { task_id: self.task.to_string(), account_id, statement: Some(statement) }
     }
 
     /// Appends offer, acceptance and submission; answers with them and the platform's receipt.
