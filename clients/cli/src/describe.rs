@@ -13,7 +13,7 @@ use crate::units::{bytes, sats};
 /// Characters of a schema or pattern that a summary shows.
 const MAX_SHOWN: usize = 200;
 
-/// `STATE_OPEN` as `open`.
+/// `STATE_OPEN` or `OPEN` as `open`.
 pub(crate) fn state(name: &str) -> String {
     name.rsplit_once("STATE_").map_or(name, |(_, state)| state).to_lowercase().replace('_', " ")
 }

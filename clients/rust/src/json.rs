@@ -1,8 +1,8 @@
 //! Any message of the contract as JSON for scripts.
 //!
-//! Names are lowerCamelCase as in Protobuf's own JSON, 64-bit numbers are decimal strings, enum values are their names.
-//! It differs in three places, for people's tools: bytes are hexadecimal, fields of no value are there too (so that
-//! a shape never changes with a value), and spans are seconds with `s`.
+//! Fields have the contract's names, 64-bit numbers are decimal strings, times are RFC 3339 in UTC, spans are seconds with
+//! `s`. For people's tools bytes are hexadecimal, enum values are without the prefix that their type gives them
+//! (`OPEN`, not `STATE_OPEN`), and fields of no value are there too, so that a shape never changes with a value.
 
 use std::sync::LazyLock;
 
@@ -64,9 +64,8 @@ fn object(message: &DynamicMessage) -> Json {
     let present = |field: &FieldDescriptor| message.has_field(field) || !field.supports_presence();
     let descriptor = message.descriptor();
     let fields = descriptor.fields().filter(present);
-    let written = |field: FieldDescriptor| {
-        (field.json_name().to_owned(), value(&message.get_field(&field), &field.kind()))
-    };
+    let written =
+        |field: FieldDescriptor| (field.name().to_owned(), value(&message.get_field(&field), &field.kind()));
     Json::Object(fields.map(written).collect())
 }
 
@@ -83,7 +82,7 @@ fn value(value: &Value, kind: &Kind) -> Json {
         Value::Bytes(it) => Json::String(hex::encode(it)),
         Value::EnumNumber(number) => {
             let named = kind.as_enum().and_then(|described| described.get_value(*number));
-            named.map_or_else(|| Json::from(*number), |named| Json::String(named.name().to_owned()))
+            named.map_or_else(|| Json::from(*number), |named| Json::String(short_name(kind, named.name())))
         }
         Value::Message(it) => object(it),
         Value::List(items) => items.iter().map(|item| self::value(item, kind)).collect(),
@@ -95,6 +94,25 @@ fn value(value: &Value, kind: &Kind) -> Json {
             Json::Object(entries.iter().map(written).collect())
         }
     }
+}
+
+/// An enum value's name without its type's: `STATE_OPEN` of `State` as `OPEN`.
+fn short_name(kind: &Kind, name: &str) -> String {
+    let prefix = kind.as_enum().map(|described| screaming(described.name())).unwrap_or_default();
+    name.strip_prefix(&prefix).unwrap_or(name).to_owned()
+}
+
+/// `ReleasePolicy` as `RELEASE_POLICY_`.
+fn screaming(name: &str) -> String {
+    let mut prefix = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !prefix.is_empty() {
+            prefix.push('_');
+        }
+        prefix.push(c.to_ascii_uppercase());
+    }
+    prefix.push('_');
+    prefix
 }
 
 fn key(key: &MapKey) -> String {
@@ -141,6 +159,7 @@ mod tests {
         let task = Task {
             task_id: "task_1".to_owned(),
             state: 2,
+            release_policy: 1,
             price_msat: 9_007_199_254_740_993,
             terms: vec![0xde, 0xad],
             claim: Some(Claim { claim_number: 1, ..Claim::default() }),
@@ -148,13 +167,14 @@ mod tests {
             ..Task::default()
         };
         let json = task.to_json();
-        assert_eq!(json["taskId"], "task_1");
-        assert_eq!(json["state"], "STATE_OPEN");
-        assert_eq!(json["priceMsat"], "9007199254740993");
+        assert_eq!(json["task_id"], "task_1");
+        assert_eq!(json["state"], "OPEN");
+        assert_eq!(json["release_policy"], "ON_ATTESTATION");
+        assert_eq!(json["price_msat"], "9007199254740993");
         assert_eq!(json["terms"], "dead");
-        assert_eq!(json["claim"]["claimNumber"], 1);
-        assert_eq!(json["createTime"], "2026-11-22T10:24:03Z");
-        assert_eq!(json["feeMsat"], "0", "a field of no value is there");
+        assert_eq!(json["claim"]["claim_number"], 1);
+        assert_eq!(json["create_time"], "2026-11-22T10:24:03Z");
+        assert_eq!(json["fee_msat"], "0", "a field of no value is there");
         assert_eq!(json["criteria"], Json::Array(Vec::new()));
         assert!(json.get("result").is_none(), "a message that is not set is not");
     }

@@ -21,7 +21,7 @@ pub(crate) fn offer(env: &Env, task: TaskId) -> (Statement, Envelope, DidKey) {
         payee_net_msat: Msat::new(9_500),
         policy: ReleasePolicy::OnAcceptance,
         expires_in_seconds: 60,
-        claim_seconds: 30,
+        claim_seconds: 3,
         work_seconds: 60,
         review_seconds: 60,
         rail: Rail::Balance,

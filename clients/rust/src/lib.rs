@@ -10,6 +10,8 @@ mod json;
 mod key;
 mod retry;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod times;
 mod trust;
 pub mod worker;

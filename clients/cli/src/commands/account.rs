@@ -98,7 +98,7 @@ pub(crate) async fn logout(app: &App) -> Result<(), Failure> {
         }
         app.profile.forget_signed_in()?;
     }
-    app.out.either(|| serde_json::json!({ "signedOut": true }), || "Signed out.".to_owned())
+    app.out.either(|| serde_json::json!({ "signed_out": true }), || "Signed out.".to_owned())
 }
 
 pub(crate) async fn whoami(app: &App) -> Result<(), Failure> {

@@ -61,7 +61,7 @@ pub(crate) fn keygen(app: &App, args: KeygenArgs) -> Result<(), Failure> {
     key.save(&path)?;
     let shown = path.display().to_string();
     app.out.either(
-        || json!({ "file": shown, "publicKey": hex::encode(key.public_key()), "did": key.did().to_string() }),
+        || json!({ "file": shown, "public_key": hex::encode(key.public_key()), "did": key.did().to_string() }),
         || format!("{}\n  kept in {shown}: make a copy, nobody else has it", key.did()),
     )
 }

@@ -125,7 +125,7 @@ impl Handler for CommandHandler {
         let shown = Arc::clone(&task_id);
         let on_line = move |line: &str| {
             out.warn(&if out.is_json() {
-                json!({ "event": "stderr", "taskId": *shown, "line": line }).to_string()
+                json!({ "event": "stderr", "task_id": *shown, "line": line }).to_string()
             } else {
                 format!("  {shown} | {line}")
             });
@@ -177,21 +177,21 @@ fn json_of(event: &WorkerEvent) -> Json {
         WorkerEvent::Ready => json!({ "event": "ready" }),
         WorkerEvent::Trouble { error } => json!({ "event": "trouble", "error": error }),
         WorkerEvent::NotClaimed { task_id, reason } => {
-            json!({ "event": "notClaimed", "taskId": task_id, "reason": reason })
+            json!({ "event": "not_claimed", "task_id": task_id, "reason": reason })
         }
         WorkerEvent::Claimed { task_id, title, payee_msat, input_bytes } => json!({
-            "event": "claimed", "taskId": task_id, "title": title, "payeeMsat": payee_msat.to_string(),
-            "inputBytes": input_bytes,
+            "event": "claimed", "task_id": task_id, "title": title, "payee_msat": payee_msat.to_string(),
+            "input_bytes": input_bytes,
         }),
         WorkerEvent::Submitted { task_id, output_bytes, output_sha256, state } => json!({
-            "event": "submitted", "taskId": task_id, "outputBytes": output_bytes, "outputSha256": output_sha256,
+            "event": "submitted", "task_id": task_id, "output_bytes": output_bytes, "output_sha256": output_sha256,
             "state": state,
         }),
         WorkerEvent::Released { task_id, reason } => {
-            json!({ "event": "released", "taskId": task_id, "reason": reason })
+            json!({ "event": "released", "task_id": task_id, "reason": reason })
         }
         WorkerEvent::Lost { task_id, reason } => {
-            json!({ "event": "lost", "taskId": task_id, "reason": reason })
+            json!({ "event": "lost", "task_id": task_id, "reason": reason })
         }
         WorkerEvent::Draining { running } => json!({ "event": "draining", "running": running }),
         WorkerEvent::Stopped => json!({ "event": "stopped" }),
@@ -219,7 +219,7 @@ mod tests {
             input_bytes: 1_234,
         };
         assert_eq!(text_of(&event), "claimed task_1 for 95 sat: a ready\u{fffd} (1,234 bytes)");
-        assert_eq!(json_of(&event)["payeeMsat"], "95000");
+        assert_eq!(json_of(&event)["payee_msat"], "95000");
         assert!(!json_of(&event).to_string().contains('\n'));
     }
 }

@@ -67,7 +67,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<(), Failure> {
             info.network,
             root.digest()
         ),
-        json!({ "event": "pinned", "trustRoot": root.digest().to_string() }),
+        json!({ "event": "pinned", "trust_root": root.digest().to_string() }),
     )?;
 
     let requester = Party::register(&client, "demo-ada").await?;
@@ -78,7 +78,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<(), Failure> {
             "{} wants work done, {} owns an agent that counts words",
             requester.username, owner.username
         ),
-        json!({ "event": "registered", "requesterId": requester.account_id, "ownerId": owner.account_id }),
+        json!({ "event": "registered", "requester_id": requester.account_id, "owner_id": owner.account_id }),
     )?;
 
     let credited = requester.deposit(deposit_msat).await?;
@@ -89,14 +89,14 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<(), Failure> {
             sats(deposit_msat),
             requester.username
         ),
-        json!({ "event": "deposited", "creditedMsat": credited.to_string() }),
+        json!({ "event": "deposited", "credited_msat": credited.to_string() }),
     )?;
 
     let (key, agent) = owner.register_agent(&folder.join("agent.pem")).await?;
     story.tell(
         "The agent gets a key of its own",
         &format!("{} signs as {}; the platform never sees its private key", agent.agent_id, key.did()),
-        json!({ "event": "agentRegistered", "agentId": agent.agent_id, "did": key.did().to_string() }),
+        json!({ "event": "agent_registered", "agent_id": agent.agent_id, "did": key.did().to_string() }),
     )?;
 
     let (worker, events) = put_to_work(&owner, key, &agent, root.clone()).await?;
@@ -131,14 +131,14 @@ async fn work(
             "{}: {} in escrow, {} for the agent and {} fee; released as soon as a receipt is logged and the result fits the JSON schema",
             task.task_id, sats(task.price_msat), sats(task.payee_msat), sats(task.fee_msat)
         ),
-        json!({ "event": "hired", "taskId": task.task_id, "priceMsat": task.price_msat.to_string() }),
+        json!({ "event": "hired", "task_id": task.task_id, "price_msat": task.price_msat.to_string() }),
     )?;
     let ended = settle(story.out, requester, &task.task_id).await?;
     let result = String::from_utf8_lossy(&result_bytes(&ended)?).into_owned();
     story.tell(
         "The agent worked, signed, and was paid",
         &format!("the result:\n  {result}"),
-        json!({ "event": "completed", "taskId": ended.task_id, "result": result }),
+        json!({ "event": "completed", "task_id": ended.task_id, "result": result }),
     )?;
     Ok(ended)
 }
@@ -160,7 +160,7 @@ async fn receipt(
     story.tell(
         "The receipt verifies, offline",
         &format!("{}\n{}", outcome(&verified), checks.join("\n")),
-        json!({ "event": "verified", "paid": verified.is_paid(), "asOfSize": verified.as_of_size.to_string() }),
+        json!({ "event": "verified", "paid": verified.is_paid(), "as_of_size": verified.as_of_size.to_string() }),
     )
 }
 
@@ -191,8 +191,8 @@ async fn balances(
             sats(task.fee_msat)
         ),
         json!({
-            "event": "balances", "requesterMsat": found.0.to_string(), "ownerMsat": found.1.to_string(),
-            "feeMsat": task.fee_msat.to_string(),
+            "event": "balances", "requester_msat": found.0.to_string(), "owner_msat": found.1.to_string(),
+            "fee_msat": task.fee_msat.to_string(),
         }),
     )
 }
@@ -202,7 +202,7 @@ async fn out_again(story: &mut Story, owner: &Party, task: &Task) -> Result<(), 
         return story.tell(
             "The earnings stay",
             "they are too small to withdraw",
-            json!({ "event": "notWithdrawn" }),
+            json!({ "event": "not_withdrawn" }),
         );
     };
     let left = owner.session.balance().await?;
@@ -215,7 +215,7 @@ async fn out_again(story: &mut Story, owner: &Party, task: &Task) -> Result<(), 
             hex::encode(&paid.preimage),
             sats(left.available_msat)
         ),
-        json!({ "event": "withdrawn", "amountMsat": paid.amount_msat.to_string(), "feeMsat": paid.fee_msat.to_string() }),
+        json!({ "event": "withdrawn", "amount_msat": paid.amount_msat.to_string(), "fee_msat": paid.fee_msat.to_string() }),
     )
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn run(app: &App, command: FaucetCommand) -> Result<(), Failure
         FaucetCommand::Pay { invoice } => {
             let paid = session.faucet_pay(&invoice).await?;
             app.out.either(
-                || json!({ "amountMsat": paid.to_string() }),
+                || json!({ "amount_msat": paid.to_string() }),
                 || format!("The faucet paid {}.", sats(paid)),
             )
         }

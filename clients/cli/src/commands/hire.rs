@@ -7,8 +7,7 @@ use futures_util::StreamExt as _;
 use poa_sdk::api::task::criterion::Check;
 use poa_sdk::api::task::task::State;
 use poa_sdk::api::task::{Content, CreateTaskRequest, Criterion, ReleasePolicy, SizeRange, Task, content};
-use poa_sdk::{Session, to_duration};
-use serde_json::json;
+use poa_sdk::{Session, ToJson as _, to_duration};
 
 use super::deposit::WATCH_PATIENCE;
 use crate::app::{App, MAX_INLINE_BYTES, read_file, write_file};
@@ -226,8 +225,11 @@ async fn deliver(app: &App, session: &Session, ended: &Task, output: Option<Path
     let bytes = result_bytes(&task)?;
     match output {
         Some(path) => write_file(app.out, &path, &bytes)?,
-        None if app.out.is_json() => app.out.json(&result_json(&task, &bytes))?,
+        None if app.out.is_json() => {}
         None => app.out.bytes(&bytes)?,
+    }
+    if app.out.is_json() {
+        app.out.json(&ended_json(&task, &bytes))?;
     }
     app.out.progress(&format!(
         "Paid {}. The receipt: `poa receipt {} -o receipt.json`",
@@ -237,12 +239,12 @@ async fn deliver(app: &App, session: &Session, ended: &Task, output: Option<Path
     Ok(())
 }
 
-/// The result as one JSON object: as text where it is text, in hexadecimal always.
-fn result_json(task: &Task, bytes: &[u8]) -> serde_json::Value {
-    json!({
-        "taskId": task.task_id,
-        "result": { "hex": hex::encode(bytes), "text": std::str::from_utf8(bytes).ok() },
-    })
+/// The ended task with its bodies, and the result as text where it is text: what scripts want first.
+fn ended_json(task: &Task, result: &[u8]) -> serde_json::Value {
+    let mut json = task.to_json();
+    json["result_text"] =
+        std::str::from_utf8(result).map_or(serde_json::Value::Null, serde_json::Value::from);
+    json
 }
 
 /// The inline result.

@@ -93,8 +93,8 @@ async fn prove(app: &App, client: &Client, log_index: u64, trust_root: Option<&P
         .map_err(|error| unverified(&error.to_string()))?;
     app.out.either(
         || json!({
-            "verified": true, "logIndex": log_index.to_string(), "size": checkpoint.size.to_string(),
-            "leafHash": leaf.to_string(), "hashes": proof.iter().map(Digest::to_string).collect::<Vec<_>>(),
+            "verified": true, "log_index": log_index.to_string(), "size": checkpoint.size.to_string(),
+            "leaf_hash": leaf.to_string(), "hashes": proof.iter().map(Digest::to_string).collect::<Vec<_>>(),
         }),
         || format!("VERIFIED  the leaf {leaf} is at {log_index} in the log of size {}", checkpoint.size),
     )
@@ -131,7 +131,7 @@ async fn consistency(
     };
     app.out.either(
         || json!({
-            "verified": checked, "firstSize": first_size.to_string(), "secondSize": second_size.to_string(),
+            "verified": checked, "first_size": first_size.to_string(), "second_size": second_size.to_string(),
             "hashes": proof.iter().map(Digest::to_string).collect::<Vec<_>>(),
         }),
         || {

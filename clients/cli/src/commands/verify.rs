@@ -88,11 +88,11 @@ pub(crate) fn outcome(verified: &Verified) -> String {
 fn json_of(verified: &Verified) -> Json {
     let outcome = match &verified.outcome {
         Outcome::Paid { amount, fee, payee_net, time } => json!({
-            "state": "paid", "amountMsat": amount.to_string(), "feeMsat": fee.to_string(),
-            "payeeMsat": payee_net.to_string(), "time": rfc3339(*time),
+            "state": "paid", "amount_msat": amount.to_string(), "fee_msat": fee.to_string(),
+            "payee_msat": payee_net.to_string(), "time": rfc3339(*time),
         }),
         Outcome::Refunded { amount, time } => {
-            json!({ "state": "refunded", "amountMsat": amount.to_string(), "time": rfc3339(*time) })
+            json!({ "state": "refunded", "amount_msat": amount.to_string(), "time": rfc3339(*time) })
         }
         Outcome::Open(position) => json!({ "state": "open", "position": position.to_string() }),
     };
@@ -105,18 +105,18 @@ fn json_of(verified: &Verified) -> Json {
     json!({
         "verified": true,
         "paid": verified.is_paid(),
-        "taskId": verified.task.to_string(),
+        "task_id": verified.task.to_string(),
         "title": verified.title,
         "network": verified.network.to_string(),
-        "logOrigin": verified.origin,
-        "asOfSize": verified.as_of_size.to_string(),
-        "trustRoot": verified.trust_root.to_string(),
+        "log_origin": verified.origin,
+        "as_of_size": verified.as_of_size.to_string(),
+        "trust_root": verified.trust_root.to_string(),
         "requester": requester,
-        "requesterId": verified.requester_account.to_string(),
-        "agentId": verified.agent.map(|agent| agent.to_string()),
-        "agentKey": verified.agent_key.map(|key| key.to_string()),
-        "accountId": verified.account.map(|account| account.to_string()),
-        "resultSha256": verified.output.as_ref().map(|output| output.sha256.to_string()),
+        "requester_id": verified.requester_account.to_string(),
+        "agent_id": verified.agent.map(|agent| agent.to_string()),
+        "agent_key": verified.agent_key.map(|key| key.to_string()),
+        "account_id": verified.account.map(|account| account.to_string()),
+        "result_sha256": verified.output.as_ref().map(|output| output.sha256.to_string()),
         "outcome": outcome,
         "checks": checks,
     })

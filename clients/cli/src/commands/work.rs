@@ -66,6 +66,9 @@ pub(crate) struct SubmitArgs {
     /// The result's media type.
     #[arg(long, default_value = "application/octet-stream", value_name = "TYPE")]
     media_type: String,
+    /// The agent that must hold the claim [default: whichever does].
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
     /// The key that signed the claim [default: agent.pem in the profile's folder].
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -148,7 +151,16 @@ fn inline_input(task: &poa_sdk::api::task::Task) -> Vec<u8> {
 pub(crate) async fn submit(app: &App, args: SubmitArgs) -> Result<(), Failure> {
     let key = load_key(app, args.key)?;
     let output = Output { bytes: read_file(&args.result, MAX_INLINE_BYTES)?, media_type: args.media_type };
-    let task = worker::submit(&app.session()?, &key, &args.task_id, output, None).await?;
+    let session = app.session()?;
+    if let Some(agent) = args.agent {
+        let holder = session.task(&args.task_id).await?.claim.map(|claim| claim.agent_id);
+        if holder.as_ref() != Some(&agent) {
+            let holder = holder.unwrap_or_else(|| "nobody".to_owned());
+            let message = format!("the claim on {} is held by {holder}, not by {agent}", args.task_id);
+            return Err(Failure::new(Exit::Refused, message));
+        }
+    }
+    let task = worker::submit(&session, &key, &args.task_id, output, None).await?;
     app.out.show(&task, || super::hire::step(&task))
 }
 

@@ -36,8 +36,8 @@ pub enum WorkerEvent {
         output_bytes: usize,
         /// The result's SHA-256 in hexadecimal.
         output_sha256: String,
-        /// The state of the task after it, such as `STATE_COMPLETED`.
-        state: &'static str,
+        /// The state of the task after it, such as `COMPLETED`.
+        state: String,
     },
     /// The claim was given back.
     Released {

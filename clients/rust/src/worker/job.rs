@@ -163,7 +163,7 @@ impl<H: Handler> Claimed<H> {
             submission: envelope.to_json(),
         };
         let task = self.shared.session.submit_result(request).await?;
-        let state = task.state().as_str_name();
+        let state = task.state().as_str_name().trim_start_matches("STATE_").to_owned();
         Ok(WorkerEvent::Submitted { task_id: task.task_id, output_bytes, output_sha256, state })
     }
 
