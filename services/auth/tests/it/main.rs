@@ -1,5 +1,5 @@
 //! The service over its own transport, with a real PostgreSQL: a module per group of methods.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agents;
 mod api_keys;
@@ -8,6 +8,7 @@ mod exchange;
 mod info;
 mod limits;
 mod login;
+mod process;
 mod refresh;
 mod register;
 mod support;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tonic::Code;
 
 use crate::support::{Server, bad_fields, refusal, server};
@@ -109,6 +111,11 @@ async fn a_guessed_token_is_refused_and_harms_nobody() {
             assert_eq!(refusal(server.refresh(&guess).await), revoked());
         }
     }
+    // A generation that no session reaches.
+    let mut bytes = URL_SAFE_NO_PAD.decode(&token["poar_".len()..]).unwrap();
+    bytes[16..20].copy_from_slice(&i32::MAX.to_be_bytes());
+    let guess = format!("poar_{}", URL_SAFE_NO_PAD.encode(bytes));
+    assert_eq!(refusal(server.refresh(&guess).await), revoked());
     for guess in ["poar_", "nonsense", &token.replace("poar_", "poak_"), &format!("{token}=")] {
         assert_eq!(refusal(server.refresh(guess).await), revoked());
     }

@@ -54,11 +54,17 @@ pub(crate) async fn server() -> Server {
 
 pub(crate) async fn server_with(change: impl FnOnce(&mut Config)) -> Server {
     let (env, clock) = poa_testkit::env(7);
-    let keys = tempfile::tempdir().unwrap();
-    keyring::provision(keys.path(), &SERVICES, &env).unwrap();
-    write_trust_root(keys.path());
+    let keys = keys(&env);
     let url = poa_testkit::fresh_database("auth").await;
     serve(env, clock, Arc::new(keys), url, change).await
+}
+
+/// The keys of a deployment, in a folder of their own.
+pub(crate) fn keys(env: &Env) -> TempDir {
+    let keys = tempfile::tempdir().unwrap();
+    keyring::provision(keys.path(), &SERVICES, env).unwrap();
+    write_trust_root(keys.path());
+    keys
 }
 
 async fn serve(
