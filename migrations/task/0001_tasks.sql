@@ -143,10 +143,10 @@ CREATE INDEX sagas_due ON sagas (due_us);
 
 -- One row: the mesh clock, in microseconds. It is advanced by the time that passed while the mesh ran.
 CREATE TABLE mesh_clock (
-    only boolean NOT NULL DEFAULT true,
+    singleton boolean NOT NULL DEFAULT true,
     now_us bigint NOT NULL,
-    CONSTRAINT mesh_clock_pkey PRIMARY KEY (only),
-    CONSTRAINT mesh_clock_single CHECK (only)
+    CONSTRAINT mesh_clock_pkey PRIMARY KEY (singleton),
+    CONSTRAINT mesh_clock_single CHECK (singleton)
 ) WITH (fillfactor = 50);
 
 INSERT INTO mesh_clock (now_us) VALUES (0);
