@@ -73,6 +73,12 @@ impl Play {
         }
     }
 
+    /// Another task of the same cast, over the same connection.
+    pub(crate) fn next(&self) -> Self {
+        let env = &self.deployment.env;
+        Self { task: env.new_id(), escrow: env.new_id(), ..self.clone() }
+    }
+
     fn nonce(&self) -> Nonce {
         Nonce::new(self.deployment.env.random())
     }
