@@ -3,36 +3,48 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// A part's name: the service that it belongs to, where a process holds several, and its own.
+type Part = (&'static str, &'static str);
+
 /// The latches of one process.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    parts: Arc<Mutex<BTreeMap<&'static str, bool>>>,
+    service: &'static str,
+    parts: Arc<Mutex<BTreeMap<Part, bool>>>,
 }
 
 /// One part's say in the readiness of the process.
 #[derive(Debug)]
 pub struct Latch {
-    name: &'static str,
+    part: Part,
     readiness: Readiness,
 }
 
 // === impl Readiness ===
 
 impl Readiness {
+    /// The same latches, for the parts of one service of several in this process.
+    #[must_use]
+    pub fn of_service(&self, service: &'static str) -> Self {
+        Self { service, parts: Arc::clone(&self.parts) }
+    }
+
     /// A new latch, not ready yet.
     pub fn latch(&self, name: &'static str) -> Latch {
-        self.set(name, false);
-        Latch { name, readiness: self.clone() }
+        let part = (self.service, name);
+        self.set(part, false);
+        Latch { part, readiness: self.clone() }
     }
 
     /// The parts that are not ready; empty means ready.
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self) -> Vec<String> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().filter(|(_, ready)| !**ready).map(|(name, _)| *name).collect()
+        let missing = parts.iter().filter(|(_, ready)| !**ready).map(|(part, _)| part);
+        missing.map(|(service, name)| format!("{service} {name}").trim_start().to_owned()).collect()
     }
 
-    fn set(&self, name: &'static str, ready: bool) {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(name, ready);
+    fn set(&self, part: Part, ready: bool) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(part, ready);
     }
 }
 
@@ -41,12 +53,12 @@ impl Readiness {
 impl Latch {
     /// This part is up.
     pub fn ready(&self) {
-        self.readiness.set(self.name, true);
+        self.readiness.set(self.part, true);
     }
 
     /// This part is down.
     pub fn lost(&self) {
-        self.readiness.set(self.name, false);
+        self.readiness.set(self.part, false);
     }
 }
 

@@ -18,5 +18,6 @@ pub(crate) fn deployment(keys: &Path, network: Network, env: &Env) -> Result<(),
         return Ok(());
     }
     let found = trust_root.network();
-    Err(format!("the keys in {} are for {found}, not {network}: take another data folder", keys.display()).into())
+    Err(format!("the keys in {} are for {found}, not {network}: take another data folder", keys.display())
+        .into())
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use poa_chassis::config::ServerConfig;
-use poa_chassis::{AdminServer, App, BuildError, Lifecycle, Readiness, Served as _, bind, signalled, system_env};
+use poa_chassis::{
+    AdminServer, App, BuildError, Lifecycle, Readiness, Served as _, bind, signalled, system_env,
+};
 use poa_storage::DatabaseConfig;
 use poa_storage::embedded::{EmbeddedPostgres, Options, Running};
 use secrecy::ExposeSecret as _;
@@ -180,7 +182,8 @@ impl Databases {
     async fn start(config: &Config) -> Result<Self, BuildError> {
         let url = config.database_url.expose_secret();
         if url.is_empty() {
-            let options = Options { data_dir: config.data_dir.join("postgres"), durable: true, bin_dir: None };
+            let options =
+                Options { data_dir: config.data_dir.join("postgres"), durable: true, bin_dir: None };
             return Ok(Self::Private(EmbeddedPostgres::start(options).await?));
         }
         if url.contains("{database}") {

@@ -63,7 +63,7 @@ impl Wiring {
             peers: Peers::new(self.pipes.clone(), Arc::clone(&keyring)),
             keyring,
             lifecycle: Lifecycle::default(),
-            readiness: self.readiness.clone(),
+            readiness: self.readiness.of_service(name),
         })
     }
 }
@@ -72,7 +72,13 @@ impl Wiring {
 
 impl Stage {
     /// Starts to serve.
-    pub(crate) fn start(name: &'static str, served: impl Served + 'static, config: ServerConfig, deps: &Deps, listen: Listen) -> Self {
+    pub(crate) fn start(
+        name: &'static str,
+        served: impl Served + 'static,
+        config: ServerConfig,
+        deps: &Deps,
+        listen: Listen,
+    ) -> Self {
         let lifecycle = deps.lifecycle.clone();
         let deps = deps.clone();
         let serving = tokio::spawn(async move { served.serve(&config, &deps, listen).await });
