@@ -45,7 +45,7 @@ macro_rules! journal_check {
     ($name:literal, $kinds:literal, $expected:literal) => {
         ($name, concat!(
             "SELECT count(*), coalesce(min(example), '') FROM (
-                 WITH expected AS (", $expected, "),
+                 WITH expected (kind, subject, account_id, available_msat, held_msat) AS (", $expected, "),
                  actual AS (
                      SELECT t.kind, t.subject, p.account_id, p.available_msat::numeric, p.held_msat::numeric
                      FROM postings p JOIN transfers t ON t.id = p.transfer_id WHERE t.kind IN (", $kinds, ")),
