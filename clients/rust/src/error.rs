@@ -101,7 +101,8 @@ impl Error {
                 | Code::Cancelled
                 | Code::Unknown
                 | Code::Aborted
-                | Code::ResourceExhausted,
+                | Code::ResourceExhausted
+                | Code::Internal,
             ) => true,
             Some(_) | None => false,
         }
@@ -159,12 +160,18 @@ impl From<Status> for StatusError {
         let info = details.error_info();
         // Where the time of a call runs out in tonic, the code says that somebody cancelled it.
         let timed_out = status.code() == Code::Cancelled && status.message() == "Timeout expired";
+        // A status with a cause was made on this side: the connection broke, whatever code tonic gives it.
+        let unreachable = std::error::Error::source(&status).is_some();
         let request_id = details
             .request_info()
             .map(|request| request.request_id.clone())
             .or_else(|| status.metadata().get("x-request-id")?.to_str().ok().map(str::to_owned));
         Self {
-            code: if timed_out { Code::DeadlineExceeded } else { status.code() },
+            code: match (timed_out, unreachable) {
+                (true, _) => Code::DeadlineExceeded,
+                (false, true) => Code::Unavailable,
+                (false, false) => status.code(),
+            },
             message: reachable(&status),
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             metadata: info.map(|info| info.metadata.clone()).unwrap_or_default(),
@@ -183,16 +190,12 @@ impl From<Status> for StatusError {
 
 /// The message, or where nobody answered the innermost cause: "transport error" says nothing to anyone.
 fn reachable(status: &Status) -> String {
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(status);
-    if cause.is_none() || status.code() != Code::Unavailable {
-        return status.message().to_owned();
+    let causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
+    match causes.last() {
+        Some(_) if status.message() == "Timeout expired" => "the server did not answer in time".to_owned(),
+        Some(innermost) => format!("the server cannot be reached: {innermost}"),
+        None => status.message().to_owned(),
     }
-    let mut innermost = status.message().to_owned();
-    while let Some(error) = cause {
-        innermost = error.to_string();
-        cause = error.source();
-    }
-    format!("the server cannot be reached: {innermost}")
 }
 
 impl fmt::Display for StatusError {
@@ -202,7 +205,9 @@ impl fmt::Display for StatusError {
         } else {
             f.write_str(&self.message)?;
         }
-        for violation in &self.violations {
+        // Some servers repeat the fields in their message.
+        let told = |violation: &&FieldViolation| !self.message.contains(&violation.description);
+        for violation in self.violations.iter().filter(told) {
             write!(f, "\n  {}: {}", violation.field, violation.description)?;
         }
         if !self.reason.is_empty() {

@@ -141,7 +141,7 @@ async fn consistency(
             } else {
                 "The proof, unchecked: give the earlier checkpoint with --from FILE to check it.".to_owned()
             };
-            format!("{head}\n{}", hashes.join("\n"))
+            format!("{head}\n{}", hashes.join("\n")).trim_end().to_owned()
         },
     )
 }

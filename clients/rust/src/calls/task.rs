@@ -80,6 +80,11 @@ impl Session {
             task_id: task_id.to_owned(),
             reason: reason.to_owned(),
         };
+        self.release(request).await
+    }
+
+    /// The same with a request id of the caller's.
+    pub(crate) async fn release(&self, request: ReleaseClaimRequest) -> Result<Task, Error> {
         given(unary!(self, mutate, TaskServiceClient, release_claim, request)?.task, "task")
     }
 

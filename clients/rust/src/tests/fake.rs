@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) open: VecDeque<OpenTask>,
     /// The input of every task.
     pub(super) input: Vec<u8>,
+    /// What SubmitResult answers, before it answers well.
+    pub(super) submit_failures: VecDeque<Status>,
     /// What was claimed, submitted and released.
     pub(super) claims: Vec<ClaimTaskRequest>,
     pub(super) submissions: Vec<SubmitResultRequest>,
@@ -223,7 +225,8 @@ faked! {
             &self,
             _: Request<WatchOpenTasksRequest>,
         ) -> Result<Response<Self::WatchOpenTasksStream>, Status> {
-            let snapshot = OpenTasksSnapshot { tasks: Vec::new(), last: true };
+            let tasks = self.state().open.iter().cloned().collect();
+            let snapshot = OpenTasksSnapshot { tasks, last: true };
             let update = Some(watch_open_tasks_response::Update::Snapshot(snapshot));
             let first = stream::iter([Ok(WatchOpenTasksResponse { update })]);
             Ok(Response::new(first.chain(stream::pending()).boxed()))
@@ -269,8 +272,13 @@ faked! {
         ) -> Result<Response<SubmitResultResponse>, Status> {
             let request = request.into_inner();
             let task = Some(task(request.task_id.clone(), task::State::Completed));
-            self.note(|state| state.submissions.push(request));
-            Ok(Response::new(SubmitResultResponse { task }))
+            self.note(|state| {
+                state.submissions.push(request);
+                match state.submit_failures.pop_front() {
+                    Some(failure) => Err(failure),
+                    None => Ok(Response::new(SubmitResultResponse { task })),
+                }
+            })
         }
 
         async fn release_claim(

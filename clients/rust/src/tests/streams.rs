@@ -36,7 +36,7 @@ async fn a_broken_stream_goes_on_from_its_cursor_without_a_repeat() {
         vec![message("c3", Update::Event(task(State::Open, "1"))), message("c4", Update::Resync(Resync {}))],
         vec![
             message("c5", Update::Snapshot(task(State::Completed, "2"))),
-            Err(Status::internal("never read")),
+            Err(Status::not_found("never read")),
         ],
     ]
     .into();

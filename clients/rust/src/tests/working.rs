@@ -1,5 +1,6 @@
 //! The agent's loop.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use poa_proto::auth::v1::{Agent, GetServerInfoResponse};
 use poa_proto::task::v1::OpenTask;
 use proof_of_agent::{Chain, DidKey, Envelope};
 use tokio_util::task::AbortOnDropHandle;
+use tonic::{Code, Status};
 
-use super::fake::Fake;
+use super::fake::{Fake, refuse};
 use crate::key::tests::offer;
 use crate::worker::{Handler, Job, Output, Refusal, Shutdown, Worker, WorkerConfig, WorkerEvent};
 use crate::{AgentKey, Client, Error, pinned_trust_root, system_env};
@@ -133,6 +135,30 @@ async fn a_task_is_claimed_worked_on_and_submitted_with_a_receipt_that_continues
     let submitted =
         |event: &WorkerEvent| matches!(event, WorkerEvent::Submitted { state, .. } if state == "COMPLETED");
     assert!(events.iter().any(submitted), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_result_outlives_a_server_that_is_gone_for_longer_than_a_call_waits() {
+    let scene = Scene::new("count", |_| {}).await;
+    scene.fake.state().submit_failures =
+        std::iter::repeat_with(|| Status::unavailable("restarting")).take(8).collect();
+    scene.fake.until(|state| state.submissions.len() >= 9).await;
+    let ids: BTreeSet<String> =
+        scene.fake.state().submissions.iter().map(|sent| sent.request_id.clone()).collect();
+    assert_eq!(ids.len(), 1, "one result, one request id");
+    let releases = scene.fake.state().releases.len();
+    assert_eq!(releases, 0);
+    let events = scene.end().await;
+    assert!(events.iter().any(|event| matches!(event, WorkerEvent::Submitted { .. })), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_refused_result_is_given_back_with_the_reason() {
+    let scene = Scene::new("count", |_| {}).await;
+    scene.fake.state().submit_failures = [refuse(Code::FailedPrecondition, "CRITERION_FAILED")].into();
+    scene.fake.until(|state| !state.releases.is_empty()).await;
+    assert!(scene.fake.state().releases[0].reason.starts_with("the result was refused: criterion_failed"));
+    scene.end().await;
 }
 
 #[tokio::test]

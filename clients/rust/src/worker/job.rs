@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poa_common::Timestamp;
-use poa_proto::task::v1::{ClaimTaskRequest, Content as Body, OpenTask, SubmitResultRequest, Task, content};
+use poa_proto::task::v1::{
+    ClaimTaskRequest, Content as Body, OpenTask, ReleaseClaimRequest, SubmitResultRequest, Task, content,
+};
 use proof_of_agent::{Content, Statement};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Code;
 
+use super::insist::{insist, is_unknown};
 use super::{Handler, Job, Output, Refusal, Shared, WorkerEvent, terms};
+use crate::client::new_request_id;
 use crate::error::Error;
 use crate::key::WorkDone;
 
@@ -18,6 +22,10 @@ use crate::key::WorkDone;
 const MAX_INLINE_BYTES: usize = 128 * 1024;
 /// How long a handler that was told to stop may take before it is dropped.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a claim or a release is insisted on: about as long as a server takes to start again.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(30);
+/// How long a result is insisted on: the lease, which is renewed meanwhile, ends it before.
+const HAND_IN_WITHIN: Duration = Duration::from_secs(3_600);
 /// Characters of a reason that is sent: the contract takes 1,000 bytes, a character has up to four.
 const MAX_REASON_CHARS: usize = 250;
 
@@ -32,11 +40,22 @@ pub(super) struct Claimed<H> {
     abort: CancellationToken,
 }
 
+/// A task that this worker is not to take again soon.
+pub(super) type Left = Option<String>;
+
 /// How the work on a task ended.
 enum Ended {
-    Done(Output),
+    HandedIn(WorkerEvent),
     Refused(String),
     Lost(String),
+}
+
+// === impl Ended ===
+
+impl Ended {
+    fn shutting_down() -> Self {
+        Self::Refused("the agent is shutting down".to_owned())
+    }
 }
 
 // === impl Claimed ===
@@ -56,23 +75,24 @@ impl<H: Handler> Claimed<H> {
         }
         let (acceptance, envelope) =
             shared.key.accept(shared.session.client().env(), &open.terms, &accepted)?;
+        let env = shared.session.client().env();
         let request = ClaimTaskRequest {
-            request_id: String::new(),
+            request_id: new_request_id(env),
             task_id: open.task_id.clone(),
             agent_id: accepted.agent.to_string(),
             acceptance: envelope.to_json(),
         };
-        let task = shared.session.claim_task(request).await?;
+        let task = insist(env, OUTCOME_WITHIN, || shared.session.claim_task(request.clone())).await?;
         let lease = Duration::from_secs(u64::from(checked.terms.claim_seconds));
         let expected_input = checked.terms.input;
         Ok(Self { shared: Arc::clone(shared), open, task, expected_input, acceptance, lease, abort })
     }
 
     /// Works on the task and hands in the result, or gives the claim back.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self) -> Left {
         let task_id = self.open.task_id.clone();
         let started = self.shared.session.client().env().now();
-        let ended = match take_input(self.task.input.take(), &self.expected_input) {
+        let worked = match take_input(self.task.input.take(), &self.expected_input) {
             Ok((input, media_type)) => {
                 self.shared.report(WorkerEvent::Claimed {
                     task_id: task_id.clone(),
@@ -82,17 +102,30 @@ impl<H: Handler> Claimed<H> {
                 });
                 self.work(input, media_type).await
             }
-            Err(refusal) => Ended::Refused(refusal.reason),
+            Err(refusal) => Err(Ended::Refused(refusal.reason)),
+        };
+        let ended = match worked {
+            Ok(output) => self.hand_in(output, started).await,
+            Err(ended) => ended,
         };
         match ended {
-            Ended::Done(output) => self.hand_in(output, started).await,
-            Ended::Refused(reason) => self.give_back(reason).await,
-            Ended::Lost(reason) => self.shared.report(WorkerEvent::Lost { task_id, reason }),
+            Ended::HandedIn(event) => {
+                self.shared.report(event);
+                None
+            }
+            Ended::Refused(reason) => {
+                self.give_back(reason).await;
+                Some(task_id)
+            }
+            Ended::Lost(reason) => {
+                self.shared.report(WorkerEvent::Lost { task_id: task_id.clone(), reason });
+                Some(task_id)
+            }
         }
     }
 
     /// Runs the handler, with the lease kept alive beside it.
-    async fn work(&self, input: Vec<u8>, media_type: String) -> Ended {
+    async fn work(&self, input: Vec<u8>, media_type: String) -> Result<Output, Ended> {
         let cancel = CancellationToken::new();
         let job = Job { task: self.open.clone(), input, media_type, cancel: cancel.clone() };
         let shared = Arc::clone(&self.shared);
@@ -102,12 +135,12 @@ impl<H: Handler> Claimed<H> {
         let ended = tokio::select! {
             finished = &mut handler => return finish(finished),
             lost = self.keep_lease() => Ended::Lost(lost),
-            () = self.abort.cancelled() => Ended::Refused("the agent is shutting down".to_owned()),
+            () = self.abort.cancelled() => Ended::shutting_down(),
         };
         cancel.cancel();
         // Whatever it still says, the claim is gone or about to go.
         let _ = tokio::time::timeout(GRACE, &mut handler).await;
-        ended
+        Err(ended)
     }
 
     /// Renews the lease at a third of its length until the claim is gone; answers with the reason.
@@ -119,30 +152,27 @@ impl<H: Handler> Claimed<H> {
                 Ok(_) => continue,
                 Err(error) => error,
             };
-            match error.code() {
-                // It may come back before the lease ends, and if it does not, the mesh clock stands still with it.
-                Some(
-                    Code::Unavailable
-                    | Code::DeadlineExceeded
-                    | Code::Unknown
-                    | Code::Cancelled
-                    | Code::Internal,
-                )
-                | None => tracing::warn!(%error, task_id = %self.open.task_id, "the lease was not renewed"),
-                Some(_) => return error.to_string(),
+            // It may come back before the lease ends, and if it does not, the mesh clock stands still with it.
+            if is_unknown(&error) || matches!(error.code(), Some(Code::Internal) | None) {
+                tracing::warn!(%error, task_id = %self.open.task_id, "the lease was not renewed");
+            } else {
+                return error.to_string();
             }
         }
     }
 
-    /// Signs the receipt and submits the result.
-    async fn hand_in(&self, output: Output, started: Timestamp) {
-        match self.submit(output, started).await {
-            Ok(event) => self.shared.report(event),
-            Err(error) if error.reason() == "CLAIM_NOT_HELD" => {
-                let task_id = self.open.task_id.clone();
-                self.shared.report(WorkerEvent::Lost { task_id, reason: error.to_string() });
-            }
-            Err(error) => self.give_back(format!("the result was refused: {error}")).await,
+    /// Signs the receipt and submits the result. What is done is not thrown away because the server is gone for a moment:
+    /// it is handed in for as long as the claim is held.
+    async fn hand_in(&self, output: Output, started: Timestamp) -> Ended {
+        let submitted = tokio::select! {
+            submitted = self.submit(output, started) => submitted,
+            lost = self.keep_lease() => return Ended::Lost(lost),
+            () = self.abort.cancelled() => return Ended::shutting_down(),
+        };
+        match submitted {
+            Ok(event) => Ended::HandedIn(event),
+            Err(error) if error.reason() == "CLAIM_NOT_HELD" => Ended::Lost(error.to_string()),
+            Err(error) => Ended::Refused(format!("the result was refused: {error}")),
         }
     }
 
@@ -154,7 +184,7 @@ impl<H: Handler> Claimed<H> {
         let work = WorkDone { output: content, started, finished: env.now() };
         let envelope = self.shared.key.submit(env, &self.acceptance, &self.acceptance, work)?;
         let request = SubmitResultRequest {
-            request_id: String::new(),
+            request_id: new_request_id(env),
             task_id: self.open.task_id.clone(),
             result: Some(Body {
                 media_type: output.media_type,
@@ -162,7 +192,8 @@ impl<H: Handler> Claimed<H> {
             }),
             submission: envelope.to_json(),
         };
-        let task = self.shared.session.submit_result(request).await?;
+        let session = &self.shared.session;
+        let task = insist(env, HAND_IN_WITHIN, || session.submit_result(request.clone())).await?;
         let state = task.state().as_str_name().trim_start_matches("STATE_").to_owned();
         Ok(WorkerEvent::Submitted { task_id: task.task_id, output_bytes, output_sha256, state })
     }
@@ -170,7 +201,14 @@ impl<H: Handler> Claimed<H> {
     async fn give_back(&self, reason: String) {
         let task_id = self.open.task_id.clone();
         let sent: String = reason.chars().take(MAX_REASON_CHARS).collect();
-        self.shared.report(match self.shared.session.release_claim(&task_id, &sent).await {
+        let session = &self.shared.session;
+        let request = ReleaseClaimRequest {
+            request_id: new_request_id(session.client().env()),
+            task_id: task_id.clone(),
+            reason: sent,
+        };
+        let release = || session.release(request.clone());
+        self.shared.report(match insist(session.client().env(), OUTCOME_WITHIN, release).await {
             Ok(_) => WorkerEvent::Released { task_id, reason },
             Err(error) => WorkerEvent::Lost { task_id, reason: format!("{reason}; not given back: {error}") },
         });
@@ -194,14 +232,14 @@ fn take_input(input: Option<Body>, expected: &Content) -> Result<(Vec<u8>, Strin
     Ok((bytes, media_type))
 }
 
-fn finish(finished: Result<Result<Output, Refusal>, tokio::task::JoinError>) -> Ended {
+fn finish(finished: Result<Result<Output, Refusal>, tokio::task::JoinError>) -> Result<Output, Ended> {
     match finished {
         Ok(Ok(output)) if output.bytes.len() > MAX_INLINE_BYTES => {
-            Ended::Refused(format!("the result has more than {MAX_INLINE_BYTES} bytes"))
+            Err(Ended::Refused(format!("the result has more than {MAX_INLINE_BYTES} bytes")))
         }
-        Ok(Ok(output)) => Ended::Done(output),
-        Ok(Err(refusal)) => Ended::Refused(refusal.reason),
-        Err(_) => Ended::Refused("the agent's handler failed unexpectedly".to_owned()),
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(refusal)) => Err(Ended::Refused(refusal.reason)),
+        Err(_) => Err(Ended::Refused("the agent's handler failed unexpectedly".to_owned())),
     }
 }
 
@@ -226,7 +264,7 @@ mod tests {
     #[test]
     fn an_oversized_result_is_refused_before_it_is_sent() {
         let output = |length| Output { bytes: vec![0; length], media_type: String::new() };
-        assert!(matches!(finish(Ok(Ok(output(MAX_INLINE_BYTES)))), Ended::Done(_)));
-        assert!(matches!(finish(Ok(Ok(output(MAX_INLINE_BYTES + 1)))), Ended::Refused(_)));
+        assert!(finish(Ok(Ok(output(MAX_INLINE_BYTES)))).is_ok());
+        assert!(matches!(finish(Ok(Ok(output(MAX_INLINE_BYTES + 1)))), Err(Ended::Refused(_))));
     }
 }

@@ -5,15 +5,16 @@
 //! server says of the task and against the trust root. While a handler works, the lease is renewed at a third of
 //! its length. A handler that fails gives the claim back with its reason.
 
+mod board;
 mod by_hand;
 mod event;
+mod insist;
 mod job;
 mod terms;
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt as _};
 use poa_common::AgentId;
@@ -22,11 +23,13 @@ use poa_proto::auth::v1::agent::State;
 use poa_proto::task::v1::{ClaimNextTaskRequest, OpenTask};
 use proof_of_agent::TrustRoot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 pub use by_hand::{claim, submit};
 pub use event::WorkerEvent;
+
+use board::Board;
 
 use crate::calls::{FeedFilter, FeedUpdate};
 use crate::client::Session;
@@ -34,10 +37,10 @@ use crate::error::Error;
 use crate::key::AgentKey;
 use crate::stream::Patience;
 
-/// How often the loop asks for work without having heard of any: a hint may be lost.
+/// How often the loop asks again while something is open: what others had set aside may be free by now.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
-/// Tasks that were refused lately and are not looked at again.
-const MAX_REMEMBERED: usize = 256;
+/// Tasks in a row that are left to others before the worker waits.
+const MAX_PASSED_OVER: usize = 16;
 /// The most tasks at once: each holds its input and output in memory.
 const MAX_CONCURRENCY: usize = 64;
 
@@ -105,7 +108,8 @@ pub struct Shutdown {
 pub struct Worker<H> {
     shared: Arc<Shared<H>>,
     shutdown: Shutdown,
-    refused: VecDeque<String>,
+    board: Board,
+    jobs: JoinSet<job::Left>,
 }
 
 /// What the loop and its jobs share.
@@ -151,7 +155,7 @@ impl<H: Handler> Worker<H> {
         }
         let on_event = Box::new(on_event);
         let shared = Arc::new(Shared { session, key, config, agent, handler, on_event });
-        Ok(Self { shared, shutdown: Shutdown::default(), refused: VecDeque::new() })
+        Ok(Self { shared, shutdown: Shutdown::default(), board: Board::default(), jobs: JoinSet::new() })
     }
 
     /// The tokens that stop this worker.
@@ -162,42 +166,54 @@ impl<H: Handler> Worker<H> {
     /// Works until it is told to stop. An error means that it cannot go on at all, such as after signing out.
     pub async fn run(mut self) -> Result<(), Error> {
         let mut feed = Box::pin(self.feed());
-        let mut jobs = JoinSet::new();
-        let mut poll = interval_at(Instant::now() + POLL_INTERVAL, POLL_INTERVAL);
+        let mut poll = interval_at(tokio::time::Instant::now() + POLL_INTERVAL, POLL_INTERVAL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut hungry = true;
+        let mut hungry = false;
         let stopped = loop {
-            if hungry && jobs.len() < self.shared.config.concurrency {
+            if hungry && self.jobs.len() < self.shared.config.concurrency {
                 let offered = tokio::select! {
                     biased;
                     () = self.shutdown.requested() => break Ok(()),
                     offered = self.next_offer() => offered,
                 };
                 // A claim that was sent is awaited: dropped, it would hold the task until its lease lapses.
-                match offered {
-                    Some(offered) => hungry = self.claim(offered, &mut jobs).await,
-                    None => hungry = false,
-                }
+                hungry = match offered {
+                    Some(offered) => {
+                        self.claim(offered).await;
+                        self.board.is_worth_asking(Instant::now())
+                    }
+                    None => false,
+                };
                 continue;
             }
             tokio::select! {
                 biased;
                 () = self.shutdown.requested() => break Ok(()),
-                Some(_) = jobs.join_next(), if !jobs.is_empty() => hungry = true,
+                Some(left) = self.jobs.join_next(), if !self.jobs.is_empty() => {
+                    hungry = self.finished(left.ok().flatten());
+                }
                 update = feed.next() => match update {
                     Some(Ok(update)) => hungry |= self.heard(&update),
                     Some(Err(error)) => break Err(error),
                     // The feed has endless patience: it ends with an error or not at all.
                     None => break Ok(()),
                 },
-                _ = poll.tick() => hungry = true,
+                _ = poll.tick() => hungry = self.board.is_worth_asking(Instant::now()),
             }
         };
         drop(feed);
-        self.shared.report(WorkerEvent::Draining { running: jobs.len() });
-        while jobs.join_next().await.is_some() {}
+        self.shared.report(WorkerEvent::Draining { running: self.jobs.len() });
+        while self.jobs.join_next().await.is_some() {}
         self.shared.report(WorkerEvent::Stopped);
         stopped
+    }
+
+    /// A slot is free. A task that was given back is left to others.
+    fn finished(&mut self, left: job::Left) -> bool {
+        if let Some(task_id) = left {
+            self.board.refuse(task_id, Instant::now());
+        }
+        self.board.is_worth_asking(Instant::now())
     }
 
     fn feed(&self) -> impl Stream<Item = Result<FeedUpdate, Error>> + Send + use<H> {
@@ -210,58 +226,55 @@ impl<H: Handler> Worker<H> {
         self.shared.session.feed(filter, Patience::Endless)
     }
 
-    /// Whether there may be work now.
-    fn heard(&self, update: &FeedUpdate) -> bool {
-        match update {
-            FeedUpdate::Snapshot { tasks, last, .. } => {
-                if *last {
-                    self.shared.report(WorkerEvent::Ready);
-                }
-                !tasks.is_empty()
-            }
-            FeedUpdate::Opened(_) => true,
-            FeedUpdate::Closed(_) => false,
+    /// Takes a message of the feed. Answers whether there may be work now.
+    fn heard(&mut self, update: &FeedUpdate) -> bool {
+        self.board.hear(update);
+        if let FeedUpdate::Snapshot { last: true, .. } = update {
+            self.shared.report(WorkerEvent::Ready);
         }
+        self.board.is_worth_asking(Instant::now())
     }
 
-    /// Asks for one task. `None`: there is nothing for now.
+    /// Asks for one task, past those that are left to others. `None`: there is nothing for now.
     async fn next_offer(&self) -> Option<OpenTask> {
         let config = &self.shared.config;
-        let request = ClaimNextTaskRequest {
-            request_id: String::new(),
-            agent_id: config.agent_id.to_string(),
-            capabilities: config.capabilities.clone(),
-            min_payee_msat: config.min_payee_msat,
-        };
-        match self.shared.session.claim_next_task(request).await {
-            Ok(offered) => offered?.task.filter(|task| !self.refused.contains(&task.task_id)),
-            Err(error) => {
-                self.shared.report(WorkerEvent::Trouble { error: error.to_string() });
-                None
+        for _ in 0..MAX_PASSED_OVER {
+            let request = ClaimNextTaskRequest {
+                request_id: String::new(),
+                agent_id: config.agent_id.to_string(),
+                capabilities: config.capabilities.clone(),
+                min_payee_msat: config.min_payee_msat,
+            };
+            match self.shared.session.claim_next_task(request).await {
+                Ok(offered) => {
+                    let offered = offered?.task?;
+                    if !self.board.is_refused(&offered.task_id, Instant::now()) {
+                        return Some(offered);
+                    }
+                }
+                Err(error) => {
+                    self.shared.report(WorkerEvent::Trouble { error: error.to_string() });
+                    return None;
+                }
             }
         }
+        None
     }
 
-    /// Claims a task and sets to work. Answers whether to ask for another at once.
-    async fn claim(&mut self, offered: OpenTask, jobs: &mut JoinSet<()>) -> bool {
+    /// Claims a task and sets to work.
+    async fn claim(&mut self, offered: OpenTask) {
         let task_id = offered.task_id.clone();
-        let error = match job::Claimed::claim(&self.shared, offered, self.shutdown.abort.clone()).await {
+        match job::Claimed::claim(&self.shared, offered, self.shutdown.abort.clone()).await {
             Ok(claimed) => {
-                jobs.spawn(claimed.run());
-                return true;
+                self.board.taken(&task_id);
+                self.jobs.spawn(claimed.run());
             }
-            Err(error) => error,
-        };
-        // What the server refused may be had later; what this agent does not sign now it never signs.
-        let ours = error.status().is_none();
-        self.shared.report(WorkerEvent::NotClaimed { task_id: task_id.clone(), reason: error.to_string() });
-        if ours {
-            self.refused.push_back(task_id);
-            if self.refused.len() > MAX_REMEMBERED {
-                self.refused.pop_front();
+            Err(error) => {
+                let reason = error.to_string();
+                self.shared.report(WorkerEvent::NotClaimed { task_id: task_id.clone(), reason });
+                self.board.refuse(task_id, Instant::now());
             }
         }
-        ours
     }
 }
 
