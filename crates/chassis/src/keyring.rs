@@ -23,7 +23,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use poa_common::Env;
+use poa_common::{Env, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -47,7 +47,7 @@ pub struct Keyring {
     admin_digest: [u8; 32],
     access_keys: Published,
     service_keys: Published,
-    tokens: Mutex<Vec<(&'static str, String, Instant)>>,
+    tokens: Mutex<Vec<(&'static str, String, Timestamp)>>,
 }
 
 /// A key file that others write and we follow.
@@ -240,14 +240,16 @@ impl Keyring {
     pub(crate) fn service_token(&self, callee: &'static str) -> Result<String, Error> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = token::SERVICE_LIFETIME.saturating_sub(SERVICE_TOKEN_MARGIN);
-        if let Some((_, token, _)) =
-            tokens.iter().find(|(name, _, made)| *name == callee && made.elapsed() < fresh)
+        // By the wall clock, which the callee reads too: after a jump, either way, the old token is worth nothing.
+        let now = self.env.now();
+        let is_fresh = |made: Timestamp| made <= now && now - made < fresh;
+        if let Some((_, token, _)) = tokens.iter().find(|(name, _, made)| *name == callee && is_fresh(*made))
         {
             return Ok(token.clone());
         }
-        let token = token::sign_service(&self.signing_key, self.service, callee, self.env.now())?;
+        let token = token::sign_service(&self.signing_key, self.service, callee, now)?;
         tokens.retain(|(name, _, _)| *name != callee);
-        tokens.push((callee, token.clone(), Instant::now()));
+        tokens.push((callee, token.clone(), now));
         Ok(token)
     }
 }
