@@ -68,7 +68,9 @@ async fn own_services(deps: &Deps) -> Result<Router, BuildError> {
     let mut v1alpha = tonic_reflection::server::Builder::configure();
     for builder in [&mut v1, &mut v1alpha] {
         let mut named = std::mem::replace(builder, tonic_reflection::server::Builder::configure())
-            .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS);
+            .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS)
+            // So that grpcurl shows the details of an error.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
         for service in public_services() {
             named = named.with_service_name(service);
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod databases;
 mod provision;
 mod run;
 mod stage;

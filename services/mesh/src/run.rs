@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use poa_chassis::config::ServerConfig;
 use poa_chassis::{
-    AdminServer, App, BuildError, Lifecycle, Readiness, Served as _, bind, signalled, system_env,
+    AdminServer, App, BuildError, Deps, Lifecycle, Listen, Served as _, bind, signalled, system_env,
 };
-use poa_storage::DatabaseConfig;
-use poa_storage::embedded::{EmbeddedPostgres, Options, Running};
-use secrecy::ExposeSecret as _;
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::databases::Databases;
 use crate::provision;
 use crate::stage::{Stage, Wiring};
 
@@ -22,14 +21,6 @@ const SERVICES: [&str; 4] = ["auth", "task", "escrow", "attestation"];
 const READY_EVERY: Duration = Duration::from_millis(20);
 /// How long all parts together may take to come up.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-
-/// Where each service's database is.
-enum Databases {
-    /// A private cluster of ours.
-    Private(Running),
-    /// A server of the operator's: its URL with `{database}` in it.
-    Given(String),
-}
 
 /// Runs the whole mesh until SIGTERM or Ctrl-C.
 pub(crate) async fn mesh(mut config: Config) -> Result<(), BuildError> {
@@ -45,48 +36,124 @@ pub(crate) async fn mesh(mut config: Config) -> Result<(), BuildError> {
 
     tracing::info!("starting the database");
     let databases = Databases::start(&config).await?;
-    prepare(&mut config, &databases).await?;
-
-    let mut wiring = Wiring::new(env, &SERVICES);
-    let admin_lifecycle = Lifecycle::default();
-    let mut admin = AdminServer::new(wiring.readiness().clone(), &admin_lifecycle);
-    // In the order in which they are stopped.
-    let mut stages = Vec::new();
-    macro_rules! start {
-        ($name:literal, $crate_name:ident, $config:expr) => {{
-            let server = $config.server.clone();
-            let deps = wiring.deps($name, &server)?;
-            let mut app: App = $crate_name::build($config, deps.clone()).await?;
-            if let Some(routes) = app.take_admin() {
-                admin = admin.with(routes, &server, &deps);
-            }
-            stages.insert(0, Stage::start($name, app, server, &deps, wiring.listen($name)?));
-        }};
-    }
-    tracing::info!("starting the services");
-    start!("auth", poa_auth, config.auth.clone());
-    start!("escrow", poa_escrow, config.escrow.clone());
-    start!("attestation", poa_attestation, config.attestation.clone());
-    start!("task", poa_task, config.task.clone());
-
-    let gateway_config = config.gateway.server.clone();
-    let deps = wiring.deps("gateway", &gateway_config)?;
-    let edge = poa_gateway::build(config.gateway.clone(), deps.clone()).await?;
-    stages.insert(0, Stage::start("gateway", edge, gateway_config.clone(), &deps, listen));
-    let admin_serving = serve_admin(admin, admin_listen, gateway_config, admin_lifecycle.clone());
-
+    let mut servers = Servers::new(Wiring::new(env, &SERVICES));
+    let running = async {
+        prepare(&mut config, &databases).await?;
+        servers.start_all(&config, listen, admin_listen).await?;
+        servers.all_ready().await?;
+        welcome(&config, address, admin_address);
+        servers.one_ended().await
+    };
+    // A signal counts from here on, also in the middle of the start: the database is stopped in any case.
     let outcome = tokio::select! {
         () = signalled() => Ok(()),
-        outcome = watch(wiring.readiness(), &mut stages, || welcome(&config, address, admin_address)) => outcome,
+        outcome = running => outcome,
     };
     println!("\nstopping: calls in flight may finish, the data stays");
-    for stage in stages {
-        stage.stop().await;
-    }
-    admin_lifecycle.stop(Duration::from_secs(1)).await;
-    admin_serving.abort();
+    servers.stop().await;
     databases.stop().await?;
     outcome
+}
+
+/// The servers of this process, in the order in which they are stopped.
+struct Servers {
+    wiring: Wiring,
+    stages: Vec<Stage>,
+    admin: Option<AdminServer>,
+    admin_lifecycle: Lifecycle,
+    admin_serving: Option<JoinHandle<()>>,
+}
+
+// === impl Servers ===
+
+impl Servers {
+    fn new(wiring: Wiring) -> Self {
+        let admin_lifecycle = Lifecycle::default();
+        let admin = Some(AdminServer::new(wiring.readiness().clone(), &admin_lifecycle));
+        Self { wiring, stages: Vec::new(), admin, admin_lifecycle, admin_serving: None }
+    }
+
+    /// From the inside out: nobody is started before whom it calls.
+    async fn start_all(&mut self, config: &Config, listen: Listen, admin: Listen) -> Result<(), BuildError> {
+        tracing::info!("starting the services");
+        let Config { auth, escrow, attestation, task, gateway, .. } = config.clone();
+        self.start("auth", auth.server.clone(), async |deps| poa_auth::build(auth, deps).await).await?;
+        self.start("escrow", escrow.server.clone(), async |deps| poa_escrow::build(escrow, deps).await)
+            .await?;
+        let server = attestation.server.clone();
+        self.start("attestation", server, async |deps| poa_attestation::build(attestation, deps).await)
+            .await?;
+        self.start("task", task.server.clone(), async |deps| poa_task::build(task, deps).await).await?;
+
+        let server = gateway.server.clone();
+        let deps = self.wiring.deps("gateway", &server)?;
+        let edge = poa_gateway::build(gateway, deps.clone()).await?;
+        self.stages.insert(0, Stage::start("gateway", edge, server.clone(), &deps, listen));
+        self.serve_admin(admin, server);
+        Ok(())
+    }
+
+    async fn start(
+        &mut self,
+        name: &'static str,
+        server: ServerConfig,
+        build: impl AsyncFnOnce(Deps) -> Result<App, BuildError>,
+    ) -> Result<(), BuildError> {
+        let deps = self.wiring.deps(name, &server)?;
+        let mut app = build(deps.clone()).await?;
+        if let Some(routes) = app.take_admin() {
+            self.admin = self.admin.take().map(|admin| admin.with(routes, &server, &deps));
+        }
+        let listen = self.wiring.listen(name)?;
+        self.stages.insert(0, Stage::start(name, app, server, &deps, listen));
+        Ok(())
+    }
+
+    fn serve_admin(&mut self, listen: Listen, config: ServerConfig) {
+        let Some(admin) = self.admin.take() else { return };
+        let lifecycle = self.admin_lifecycle.clone();
+        self.admin_serving = Some(tokio::spawn(async move {
+            if let Err(error) = admin.serve(listen, &config, &lifecycle).await {
+                tracing::error!(%error, "the admin port failed");
+            }
+        }));
+    }
+
+    /// Waits until all parts are up.
+    async fn all_ready(&self) -> Result<(), BuildError> {
+        let readiness = self.wiring.readiness();
+        let ready = async {
+            while !readiness.missing().is_empty() {
+                tokio::time::sleep(READY_EVERY).await;
+            }
+        };
+        tokio::time::timeout(READY_WITHIN, ready)
+            .await
+            .map_err(|_| format!("still not up after a minute: {}", readiness.missing().join(", ")).into())
+    }
+
+    /// Waits for a server to end by itself, which none should.
+    async fn one_ended(&mut self) -> Result<(), BuildError> {
+        let mut ends: Vec<_> = self.stages.iter_mut().map(|stage| Box::pin(stage.ended())).collect();
+        let ended = std::future::poll_fn(|context| {
+            ends.iter_mut()
+                .map(|end| Future::poll(end.as_mut(), context))
+                .find(std::task::Poll::is_ready)
+                .unwrap_or(std::task::Poll::Pending)
+        });
+        Err(ended.await.into())
+    }
+
+    /// From the outside in: nobody is stopped before who calls it.
+    async fn stop(self) {
+        for stage in self.stages {
+            stage.stop().await;
+        }
+        self.admin_lifecycle.stop(Duration::from_secs(1)).await;
+        if let Some(serving) = self.admin_serving {
+            serving.abort();
+        }
+    }
 }
 
 /// Gives each service its place: keys, logs and its own database.
@@ -104,43 +171,6 @@ async fn prepare(config: &mut Config, databases: &Databases) -> Result<(), Build
     shared.place(&mut config.gateway.server);
     config.escrow.lightning.data_dir = config.data_dir.join("lightning");
     Ok(())
-}
-
-/// Serves the admin port until its lifecycle stops.
-fn serve_admin(
-    admin: AdminServer,
-    listen: poa_chassis::Listen,
-    config: ServerConfig,
-    lifecycle: Lifecycle,
-) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
-        if let Err(error) = admin.serve(listen, &config, &lifecycle).await {
-            tracing::error!(%error, "the admin port failed");
-        }
-    })
-}
-
-/// Waits until all parts are up, says so, then waits for one to end, which none should.
-async fn watch(readiness: &Readiness, stages: &mut [Stage], up: impl FnOnce()) -> Result<(), BuildError> {
-    let ready = async {
-        while !readiness.missing().is_empty() {
-            tokio::time::sleep(READY_EVERY).await;
-        }
-    };
-    if tokio::time::timeout(READY_WITHIN, ready).await.is_err() {
-        return Err(format!("still not up after a minute: {}", readiness.missing().join(", ")).into());
-    }
-    up();
-    let mut ends: Vec<_> = stages.iter_mut().map(|stage| Box::pin(stage.ended())).collect();
-    let ended = std::future::poll_fn(|context| {
-        for end in &mut ends {
-            if let std::task::Poll::Ready(what) = end.as_mut().poll(context) {
-                return std::task::Poll::Ready(what);
-            }
-        }
-        std::task::Poll::Pending
-    });
-    Err(ended.await.into())
 }
 
 /// Tells a person what runs where, and what to type next.
@@ -174,44 +204,4 @@ fn shortened(path: &Path) -> String {
 
 fn hint(error: &std::io::Error, variable: &str) -> String {
     format!("{error}; is a mesh running already? Another port: {variable}=127.0.0.1:PORT")
-}
-
-// === impl Databases ===
-
-impl Databases {
-    async fn start(config: &Config) -> Result<Self, BuildError> {
-        let url = config.database_url.expose_secret();
-        if url.is_empty() {
-            let options =
-                Options { data_dir: config.data_dir.join("postgres"), durable: true, bin_dir: None };
-            return Ok(Self::Private(EmbeddedPostgres::start(options).await?));
-        }
-        if url.contains("{database}") {
-            Ok(Self::Given(url.to_owned()))
-        } else {
-            Err("database_url needs {database} where a database's name goes".into())
-        }
-    }
-
-    /// A service's database, made where it is ours to make. A URL in the service's own section wins.
-    async fn of(&self, name: &str, own: &DatabaseConfig) -> Result<DatabaseConfig, BuildError> {
-        if !own.url.expose_secret().is_empty() {
-            return Ok(own.clone());
-        }
-        let url = match self {
-            Self::Private(cluster) => {
-                cluster.ensure_database(name).await?;
-                cluster.url_for(name)
-            }
-            Self::Given(url) => url.replace("{database}", name),
-        };
-        Ok(DatabaseConfig { url: url.into(), ..own.clone() })
-    }
-
-    async fn stop(self) -> Result<(), BuildError> {
-        match self {
-            Self::Private(cluster) => Ok(cluster.stop().await?),
-            Self::Given(_) => Ok(()),
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! One server of the mesh: built, running, and stopped in its turn.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Stage {
     name: &'static str,
     lifecycle: Lifecycle,
-    serving: JoinHandle<Result<(), BuildError>>,
+    /// None once it has ended by itself.
+    serving: Option<JoinHandle<Result<(), BuildError>>>,
 }
 
 /// What the servers of one process share.
@@ -82,27 +82,31 @@ impl Stage {
         let lifecycle = deps.lifecycle.clone();
         let deps = deps.clone();
         let serving = tokio::spawn(async move { served.serve(&config, &deps, listen).await });
-        Self { name, lifecycle, serving }
+        Self { name, lifecycle, serving: Some(serving) }
     }
 
     /// Ends when this server does, which it should not by itself.
-    pub(crate) fn ended(&mut self) -> impl Future<Output = String> {
-        async move {
-            match (&mut self.serving).await {
-                Ok(Ok(())) => format!("{} ended", self.name),
-                Ok(Err(error)) => format!("{}: {error}", self.name),
-                Err(panic) => format!("{}: {panic}", self.name),
-            }
+    pub(crate) async fn ended(&mut self) -> String {
+        let Some(serving) = &mut self.serving else { return std::future::pending().await };
+        let outcome = serving.await;
+        // Asked once more, a task that has ended would panic.
+        self.serving = None;
+        match outcome {
+            Ok(Ok(())) => format!("{} ended", self.name),
+            Ok(Err(error)) => format!("{}: {error}", self.name),
+            Err(panic) => format!("{}: {panic}", self.name),
         }
     }
 
     /// Drains, then stops the workers.
     pub(crate) async fn stop(self) {
         self.lifecycle.begin_drain();
-        match self.serving.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(service = self.name, error, "did not stop cleanly"),
-            Err(panic) => tracing::error!(service = self.name, %panic, "did not stop cleanly"),
+        if let Some(serving) = self.serving {
+            match serving.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(service = self.name, error, "did not stop cleanly"),
+                Err(panic) => tracing::error!(service = self.name, %panic, "did not stop cleanly"),
+            }
         }
         self.lifecycle.stop(PATIENCE).await;
     }

@@ -72,7 +72,7 @@ impl Default for Config {
 
 impl Default for PriceConfig {
     fn default() -> Self {
-        Self { fee_bps: 500, min_msat: 1_000, max_msat: 100_000_000_000 }
+        Self { fee_bps: 500, min_msat: 1_000, max_msat: 1_000_000_000_000 }
     }
 }
 
