@@ -1,1 +1,484 @@
 //! The state machine against the README's diagram, and a task's ways through it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use poa_common::{AccountId, AgentId, Env, Msat, Network, TransferId};
+use poa_testkit::SeededEntropy;
+use proof_of_agent::statement::Kind;
+use proof_of_agent::{
+    AgentKeyState, Author, Content, Criterion, DidKey, Envelope, Nonce, Rail, ReleasePolicy, Statement,
+    TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
+};
+
+use super::state::EDGES;
+use super::*;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A task and everybody who has to do with it.
+struct Story {
+    env: Env,
+    pen: Pen,
+    platform: SigningKey,
+    key: SigningKey,
+    agent: AgentId,
+    account: AccountId,
+    offer: Statement,
+    saga: Saga,
+    at: Moment,
+}
+
+fn story(policy: ReleasePolicy) -> Story {
+    let (env, _) = poa_testkit::env(3);
+    let platform = SigningKey::from_bytes(&env.random());
+    let pen = Pen { signer: DidKey::of(&platform), env: env.clone() };
+    let at = Moment { mesh: MeshTime::from_micros(1_000_000), wall: env.now() };
+    let terms = TermsOffered {
+        requester: env.new_id(),
+        title: "count".to_owned(),
+        capability: Some("math.count".to_owned()),
+        input: Content::of(b"in", "text/plain"),
+        criteria: vec![Criterion::Size { min_bytes: 1, max_bytes: None }],
+        price_msat: Msat::new(10_000),
+        fee_bps: 500,
+        fee_msat: Msat::new(500),
+        payee_net_msat: Msat::new(9_500),
+        policy,
+        expires_in_seconds: 3_600,
+        claim_seconds: 60,
+        work_seconds: 600,
+        review_seconds: 300,
+        rail: Rail::Balance,
+        escrow: env.new_id(),
+        direct_agent: None,
+        offered_time: at.wall,
+    };
+    let (requester, escrow) = (terms.requester, terms.escrow);
+    let offer = Statement::offer(env.new_id(), Network::Simulated, "log.example", pen.for_requester(), terms)
+        .unwrap();
+    let saga = Saga {
+        offer: Offer {
+            task: offer.context().task,
+            requester,
+            capability: "math.count".to_owned(),
+            price: Msat::new(10_000),
+            fee: Msat::new(500),
+            payee: Msat::new(9_500),
+            policy,
+            direct_agent: None,
+            escrow,
+            open: Duration::from_secs(3_600),
+            work: Duration::from_secs(600),
+            review: Duration::from_secs(300),
+            lease: Duration::from_secs(60),
+            terms: offer.digest(),
+        },
+        status: Status {
+            version: 1,
+            state: State::Funding,
+            end: None,
+            claim: None,
+            claims: 0,
+            submissions: 0,
+            open_due: None,
+            review_due: None,
+            resubmit_due: None,
+            note: String::new(),
+            held: false,
+            token: Some(SealedToken { sealed: vec![1], expires: at.wall + DAY }),
+            updated: at.wall,
+        },
+        statements: vec![Entry {
+            seq: 1,
+            kind: Kind::TermsOffered,
+            digest: offer.digest(),
+            standing: Standing::Pending,
+            paper: Some(Paper::Payload(offer.payload().to_vec())),
+            account: Some(requester),
+            request: Some(uuid::Uuid::nil()),
+        }],
+        refused: Vec::new(),
+    };
+    let key = SigningKey::from_bytes(&env.random());
+    Story { agent: env.new_id(), account: env.new_id(), env, pen, platform, key, offer, saga, at }
+}
+
+// === impl Story ===
+
+impl Story {
+    fn next(&self) -> Next {
+        next_step(&self.saga, self.at)
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.at.mesh = self.at.mesh.after(span);
+    }
+
+    fn author(&self) -> Author {
+        Author::agent(DidKey::of(&self.key), Nonce::new(self.env.random()))
+    }
+
+    fn papers(&self) -> Vec<Paper> {
+        self.saga.statements.iter().filter_map(|entry| entry.paper.clone()).collect()
+    }
+
+    fn chain(&self) -> proof_of_agent::Chain {
+        chain_of(&self.papers(), &[self.pen.signer]).unwrap()
+    }
+
+    /// Carries out the next step as escrow and attestation would, when all goes well.
+    fn step(&mut self) -> bool {
+        let (pen, at) = (self.pen.clone(), self.at);
+        let Next::Step(step) = self.next() else {
+            return false;
+        };
+        let transfer: TransferId = self.env.new_id();
+        match step {
+            Step::HoldFunds => self.saga.funded(),
+            Step::Append(seq) => self.append(seq),
+            Step::Capture => self.saga.captured(transfer, &pen, at).unwrap(),
+            Step::Refund => {
+                let held = self.saga.status.held.then_some(transfer);
+                self.saga.refunded(held, &pen, at).unwrap();
+            }
+            Step::AbandonFunding => self.saga.abandon_funding("token", at).unwrap(),
+            Step::LapseClaim => self.saga.lapse(at).unwrap(),
+            Step::ExpireOffer | Step::ExpireRejected => self.saga.expire("late", &pen, at).unwrap(),
+            Step::Release => self.saga.approve(proof_of_agent::DecisionKind::CriteriaMet, &pen, at).unwrap(),
+            Step::AcceptBySilence => {
+                self.saga.approve(proof_of_agent::DecisionKind::DeadlinePassed, &pen, at).unwrap();
+            }
+        }
+        true
+    }
+
+    fn append(&mut self, seq: u32) {
+        let entry = self.saga.statements.iter().find(|entry| entry.seq == seq).unwrap();
+        let (envelope, countersignature) = match entry.paper.clone().unwrap() {
+            Paper::Payload(payload) => {
+                let statement = Statement::parse(&payload).unwrap();
+                (Envelope::sign(&statement, &self.platform).unwrap().to_json(), None)
+            }
+            Paper::Envelope(envelope) => {
+                let statement = parse_envelope(&envelope).unwrap();
+                let receipt = (statement.kind() == Kind::WorkSubmitted).then(|| self.receive(&statement));
+                (envelope, receipt)
+            }
+        };
+        self.saga.appended(seq, envelope, countersignature, &self.pen, self.at).unwrap();
+    }
+
+    fn receive(&self, submission: &Statement) -> (Statement, Vec<u8>) {
+        let body = WorkReceived {
+            agent: self.agent,
+            account: self.account,
+            agent_key: submission.context().signer,
+            agent_key_state: AgentKeyState::Active,
+            submission_log_index: 3,
+            received_time: self.at.wall,
+        };
+        let author = Author::platform(self.pen.signer, Nonce::new(self.env.random()));
+        let statement = submission.successor(author, body).unwrap();
+        let envelope = Envelope::sign(&statement, &self.platform).unwrap().to_json();
+        (statement, envelope)
+    }
+
+    fn rest(&mut self) -> State {
+        for _ in 0..20 {
+            if !self.step() {
+                return self.saga.status.state;
+            }
+        }
+        panic!("the task does not come to rest: {:?}", self.saga.status.state);
+    }
+
+    fn claim(&mut self) -> Result<(), DomainError> {
+        let offer = &self.offer;
+        let accepted = TermsAccepted {
+            agent: self.agent,
+            account: self.account,
+            claim_number: self.saga.status.claims + 1,
+            lease_seconds: 60,
+            accepted_time: self.at.wall,
+        };
+        let statement = offer.successor(self.author(), accepted).unwrap();
+        let envelope = Envelope::sign(&statement, &self.key).unwrap().to_json();
+        let acceptance = Acceptance {
+            agent: self.agent,
+            account: self.account,
+            request: uuid::Uuid::nil(),
+            signed: SignedAcceptance { statement, envelope },
+        };
+        let chain = chain_of([&Paper::Payload(offer.payload().to_vec())], &[self.pen.signer]).unwrap();
+        self.saga.claim_for(&acceptance, &chain, None, self.at)
+    }
+
+    fn submit(&mut self, result: &[u8]) -> Result<(), DomainError> {
+        let chain = self.chain();
+        let acceptance = chain.acceptance().unwrap().clone();
+        let last = papers::statement_of(self.papers().last().unwrap()).unwrap();
+        let result = Body { media_type: "text/plain".to_owned(), place: Place::Inline(result.to_vec()) };
+        let work = WorkSubmitted {
+            agent: self.agent,
+            claim_number: self.saga.status.claims,
+            acceptance: acceptance.digest(),
+            output: result.content(),
+            started_time: self.at.wall,
+            finished_time: self.at.wall,
+            build_digest: None,
+            source_ref: None,
+            tee_evidence_digest: None,
+        };
+        let statement = last.successor(self.author(), work).unwrap();
+        let envelope = Envelope::sign(&statement, &self.key).unwrap().to_json();
+        let submission =
+            Submission { account: self.account, request: uuid::Uuid::nil(), result, statement, envelope };
+        self.saga.submit(&submission, &chain, self.at)
+    }
+
+    fn kinds(&self) -> Vec<Kind> {
+        self.saga.statements.iter().map(|entry| entry.kind).collect()
+    }
+}
+
+#[test]
+fn the_table_of_states_is_the_diagram_of_the_readme() {
+    let readme = include_str!("../../README.md");
+    let drawn: HashSet<(String, String)> = readme
+        .lines()
+        .filter_map(|line| line.trim().split_once(" --> "))
+        .filter(|(from, to)| *from != "[*]" && *to != "[*]")
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .collect();
+    let table: HashSet<(String, String)> =
+        EDGES.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect();
+    assert_eq!(drawn, table);
+    let ends: HashSet<State> = State::ALL.into_iter().filter(|state| state.is_end()).collect();
+    assert_eq!(ends, HashSet::from([State::Completed, State::Canceled, State::Expired]));
+}
+
+#[test]
+fn every_state_has_the_number_and_the_name_of_the_contract() {
+    for state in State::ALL {
+        let contract = poa_proto::task::v1::task::State::try_from(i32::from(state.number())).unwrap();
+        assert_eq!(contract.as_str_name(), format!("STATE_{state}"));
+        assert_eq!(State::from_number(state.number()), Some(state));
+    }
+}
+
+#[test]
+fn a_move_that_the_table_does_not_know_is_refused_and_changes_nothing() {
+    for from in State::ALL {
+        for to in State::ALL {
+            let mut story = story(ReleasePolicy::OnAcceptance);
+            story.saga.status.state = from;
+            let outcome = story.saga.go(to, story.at);
+            assert_eq!(outcome.is_ok(), EDGES.contains(&(from, to)), "{from} to {to}");
+            assert_eq!(story.saga.status.state, if outcome.is_ok() { to } else { from });
+        }
+    }
+}
+
+#[test]
+fn a_task_that_is_checked_by_machine_goes_from_the_offer_to_the_settlement() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    assert_eq!(story.next(), Next::Step(Step::HoldFunds));
+    assert_eq!(story.rest(), State::Open);
+    assert!(story.saga.status.token.is_none());
+    story.claim().unwrap();
+    assert_eq!(story.rest(), State::Claimed);
+    story.submit(b"one two three").unwrap();
+    assert_eq!(story.rest(), State::Completed);
+    assert_eq!(story.kinds(), Kind::ALL);
+    // The whole chain holds, and nothing follows.
+    assert_eq!(story.chain().position(), proof_of_agent::Position::Settled);
+    assert_eq!(story.next(), Next::End);
+}
+
+#[test]
+fn silence_accepts_and_a_rejected_result_may_be_replaced() {
+    let mut story = story(ReleasePolicy::OnAcceptance);
+    story.rest();
+    story.claim().unwrap();
+    story.rest();
+    story.submit(b"one").unwrap();
+    assert_eq!(story.rest(), State::Submitted);
+    let (pen, at) = (story.pen.clone(), story.at);
+    story.saga.reject(Some(0), "two is missing", &pen, at).unwrap();
+    assert_eq!(story.rest(), State::Rejected);
+    story.pass(Duration::from_secs(100));
+    story.submit(b"one two").unwrap();
+    assert_eq!(story.rest(), State::Submitted);
+    story.pass(Duration::from_secs(299));
+    assert!(matches!(story.next(), Next::Wait(_)));
+    story.pass(Duration::from_secs(1));
+    assert_eq!(story.next(), Next::Step(Step::AcceptBySilence));
+    assert_eq!(story.rest(), State::Completed);
+    assert_eq!(story.kinds().len(), 9);
+    story.chain();
+}
+
+#[test]
+fn accepting_twice_and_cancelling_twice_change_nothing_the_second_time() {
+    let mut accepted = story(ReleasePolicy::OnAcceptance);
+    accepted.rest();
+    accepted.claim().unwrap();
+    accepted.rest();
+    accepted.submit(b"one").unwrap();
+    accepted.rest();
+    let (pen, at) = (accepted.pen.clone(), accepted.at);
+    assert_eq!(accepted.saga.accept(&pen, at), Ok(true));
+    let version = accepted.saga.status.version;
+    assert_eq!(accepted.saga.accept(&pen, at), Ok(false));
+    assert_eq!(accepted.saga.status.version, version);
+    assert_eq!(accepted.saga.cancel(&pen, at), Err(DomainError::State(State::Releasing)));
+
+    let mut cancelled = story(ReleasePolicy::OnAcceptance);
+    cancelled.rest();
+    assert_eq!(cancelled.saga.cancel(&pen, at), Ok(true));
+    assert_eq!(cancelled.saga.cancel(&pen, at), Ok(false));
+    assert_eq!(cancelled.rest(), State::Canceled);
+    assert_eq!(cancelled.saga.cancel(&pen, at), Ok(false));
+    assert_eq!(cancelled.saga.accept(&pen, at), Err(DomainError::State(State::Canceled)));
+    assert_eq!(cancelled.kinds(), [Kind::TermsOffered, Kind::Settlement]);
+}
+
+#[test]
+fn before_an_acceptance_is_logged_nothing_else_happens_to_the_claim() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    story.rest();
+    story.claim().unwrap();
+    // The lease is over, and yet it must be known first whether the acceptance was logged.
+    story.pass(Duration::from_secs(61));
+    assert_eq!(story.next(), Next::Step(Step::Append(2)));
+    assert_eq!(story.saga.clone().statement_refused(2, "no", story.at), Ok(true));
+    story.step();
+    assert_eq!(story.next(), Next::Step(Step::LapseClaim));
+    assert_eq!(story.rest(), State::Open);
+    story.claim().unwrap();
+    assert_eq!(story.saga.status.claims, 2);
+}
+
+#[test]
+fn a_refused_claim_never_was_and_a_refused_receipt_leaves_the_claim() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    story.rest();
+    story.claim().unwrap();
+    assert_eq!(story.saga.statement_refused(2, "retired", story.at), Ok(true));
+    assert_eq!((story.saga.status.state, story.saga.status.claims), (State::Open, 0));
+    assert!(story.saga.status.claim.is_none());
+    assert_eq!(story.saga.refused.len(), 1);
+
+    story.claim().unwrap();
+    story.rest();
+    story.submit(b"one").unwrap();
+    assert_eq!(story.saga.statement_refused(3, "retired", story.at), Ok(true));
+    assert_eq!((story.saga.status.state, story.saga.status.submissions), (State::Claimed, 0));
+    story.submit(b"one").unwrap();
+    assert_eq!(story.rest(), State::Completed);
+}
+
+#[test]
+fn what_escrow_refuses_to_hold_is_refunded_to_void_and_leaves_no_chain() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    story.saga.refuse_funding("no sats", story.at).unwrap();
+    assert_eq!(story.next(), Next::Step(Step::Refund));
+    assert_eq!(story.rest(), State::Canceled);
+    assert!(story.saga.statements.is_empty() && story.saga.status.token.is_none());
+    assert_eq!(story.saga.refused.len(), 1);
+}
+
+#[test]
+fn terms_that_are_refused_after_the_hold_give_the_price_back_without_a_chain() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    story.step();
+    assert!(story.saga.status.held);
+    assert_eq!(story.saga.statement_refused(1, "no", story.at), Ok(true));
+    assert_eq!(story.rest(), State::Canceled);
+    assert!(story.saga.statements.is_empty());
+}
+
+#[test]
+fn a_payers_token_that_ended_holds_nothing() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    story.at.wall += DAY;
+    assert_eq!(story.next(), Next::Step(Step::AbandonFunding));
+    assert_eq!(story.rest(), State::Canceled);
+}
+
+#[test]
+fn a_platforms_statement_that_is_refused_is_a_bug_and_moves_nothing() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    story.rest();
+    story.claim().unwrap();
+    story.rest();
+    story.submit(b"one").unwrap();
+    story.step();
+    assert_eq!(story.saga.status.state, State::Releasing);
+    let seq = story.saga.pending().unwrap().seq;
+    assert_eq!(story.saga.statement_refused(seq, "no", story.at), Ok(false));
+    assert_eq!(story.saga.status.state, State::Releasing);
+}
+
+#[test]
+fn a_task_takes_no_more_results_than_fit_one_message_to_escrow() {
+    let mut story = story(ReleasePolicy::OnAcceptance);
+    story.rest();
+    story.claim().unwrap();
+    story.rest();
+    let (pen, at) = (story.pen.clone(), story.at);
+    for _ in 0..work::MAX_SUBMISSIONS {
+        story.submit(b"one").unwrap();
+        story.rest();
+        story.saga.reject(Some(0), "no", &pen, at).unwrap();
+        story.rest();
+    }
+    assert_eq!(story.submit(b"one"), Err(DomainError::State(State::Rejected)));
+    story.pass(Duration::from_secs(301));
+    assert_eq!(story.rest(), State::Expired);
+    story.chain();
+}
+
+/// Random verbs, refusals, deadlines and steps: whatever happens, only legal edges are taken (or `go` would refuse),
+/// the chain holds, and the task comes to its end once nobody acts any more.
+#[test]
+fn whatever_anybody_does_the_chain_holds_and_the_task_ends() {
+    for seed in 0..60 {
+        let dice = SeededEntropy::new(seed);
+        let policy = if seed % 2 == 0 { ReleasePolicy::OnAcceptance } else { ReleasePolicy::OnAttestation };
+        let mut story = story(policy);
+        let (pen, mut seen) = (story.pen.clone(), Vec::new());
+        for _ in 0..60 {
+            let at = story.at;
+            // A verb that the state does not allow is refused; that is its test.
+            match dice.next_u64() % 12 {
+                0 => drop(story.claim()),
+                1 if story.saga.has(Kind::TermsAccepted) => drop(story.submit(b"one")),
+                2 => drop(story.saga.accept(&pen, at)),
+                3 => drop(story.saga.reject(Some(0), "no", &pen, at)),
+                4 if dice.next_u64().is_multiple_of(6) => drop(story.saga.cancel(&pen, at)),
+                5 => drop(story.saga.release("back", at)),
+                6 => drop(story.saga.renew(at)),
+                7 => story.pass(Duration::from_secs(dice.next_u64() % 90)),
+                8 => {
+                    if let Next::Step(Step::Append(seq)) = story.next() {
+                        drop(story.saga.statement_refused(seq, "no", at));
+                    }
+                }
+                _ => drop(story.step()),
+            }
+            seen.push(story.saga.status.state);
+            let chain = chain_of(&story.papers(), &[story.pen.signer]);
+            assert!(chain.is_ok(), "seed {seed}: {:?} after {seen:?}", story.kinds());
+        }
+        for _ in 0..6 {
+            story.rest();
+            story.pass(DAY);
+        }
+        assert!(story.saga.status.state.is_end(), "seed {seed}: {seen:?}");
+        assert_eq!(story.next(), Next::End, "seed {seed}");
+        assert!(story.saga.pending().is_none(), "seed {seed}");
+    }
+}

@@ -154,8 +154,7 @@ impl CallError {
             Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound => {
                 !said.reason.is_empty()
             }
-            // The payer's token, which no waiting makes better.
-            Code::Unauthenticated | Code::PermissionDenied => said.reason == "CREDENTIALS_INVALID",
+            // Refused credentials too: they may be our own, at a moment when clocks differ. A payer's token ends soon.
             _ => false,
         };
         if definite {
@@ -173,7 +172,6 @@ impl Refusal {
     pub(crate) fn note(&self) -> String {
         match self.reason.as_str() {
             "INSUFFICIENT_FUNDS" => "the available balance does not cover the price".to_owned(),
-            "CREDENTIALS_INVALID" => "the requester's token ended before the price was held".to_owned(),
             "AGENT_NOT_ACTIVE" => "the agent is not active".to_owned(),
             "SIGNATURE_INVALID" => "the agent's signature does not hold".to_owned(),
             "CHAIN_MISMATCH" => "the statement does not continue the receipt chain".to_owned(),
@@ -192,9 +190,6 @@ impl Refusal {
             "AGENT_NOT_ACTIVE" => Error::AgentNotActive { agent_id: said("agent_id") },
             "SIGNATURE_INVALID" => Error::SignatureInvalid { problem: said("problem") },
             "CHAIN_MISMATCH" => Error::ChainMismatch { problem: said("problem") },
-            "CREDENTIALS_INVALID" => {
-                Error::Chassis(poa_chassis::Error::CredentialsInvalid { problem: "not taken by escrow" })
-            }
             reason => Error::internal(format!("refused with {reason}: {}", self.message)),
         }
     }
