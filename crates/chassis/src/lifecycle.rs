@@ -40,10 +40,11 @@ impl Lifecycle {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let stop = self.stop.clone();
+        let drain = self.drain.clone();
         self.tasks.spawn(async move {
             worker.await;
-            if !stop.is_cancelled() {
+            // After the last call a worker that serves calls may well be done.
+            if !drain.is_cancelled() {
                 tracing::error!(worker = name, "worker ended before it was told to");
             }
         });
