@@ -70,7 +70,9 @@ async fn own_services(deps: &Deps) -> Result<Router, BuildError> {
         let mut named = std::mem::replace(builder, tonic_reflection::server::Builder::configure())
             .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS)
             // So that grpcurl shows the details of an error.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(tonic_health::pb::health_server::SERVICE_NAME);
         for service in public_services() {
             named = named.with_service_name(service);
         }

@@ -254,7 +254,10 @@ impl Served for App {
         let mut routes = self.routes.add_service(health);
         if config.reflection {
             let mut reflection = tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS);
+                .register_encoded_file_descriptor_set(poa_proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .with_service_name(tonic_health::pb::health_server::SERVICE_NAME);
             for service in self.services {
                 reflection = reflection.with_service_name(*service);
             }
