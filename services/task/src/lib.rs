@@ -36,5 +36,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
     let server = TaskServiceServer::from_arc(Arc::new(rpc::Tasks::new(Arc::clone(&service))))
         .max_decoding_message_size(limits.decode_bytes)
         .max_encoding_message_size(limits.encode_bytes);
-    Ok(App { name: "task", services: &["poa.task.v1.TaskService"], routes: Routes::new(server), admin: None })
+    let routes = rpc::in_front_of(Routes::new(server), service);
+    Ok(App { name: "task", services: &["poa.task.v1.TaskService"], routes, admin: None })
 }

@@ -1,6 +1,6 @@
 //! The service's state, and what every handler is made of: one transaction, then a bounded wait for the saga.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use poa_chassis::{BuildError, Context, Deps, Latch};
@@ -73,6 +73,7 @@ impl Service {
             pen: pen.clone(),
             tokens: tokens.clone(),
             peers,
+            active: Mutex::default(),
         });
         let wake = Arc::new(Notify::new());
         let poll = Duration::from_millis(config.worker.poll_ms);

@@ -7,9 +7,9 @@ use poa_storage::Tx;
 use poa_storage::idempotency::Keep;
 use proof_of_agent::{Digest, EnvelopeError, Statement};
 
-use super::{Recorded, after, parse, recorded};
+use super::{Recorded, convert, parse, recorded};
 use crate::domain::{
-    Acceptance, DomainError, Moment, Paper, SignedAcceptance, Standing, State, chain_of, parse_envelope,
+    Acceptance, DomainError, Moment, Paper, SignedAcceptance, State, chain_of, parse_envelope,
 };
 use crate::error::Error;
 use crate::methods::CLAIM_TASK;
@@ -86,21 +86,18 @@ async fn answer(
     account: AccountId,
     digest: Digest,
 ) -> Result<ClaimTaskResponse, Error> {
-    let saga = service.db.transact(move |tx| Box::pin(store::load(tx, task))).await?;
-    let saga = saga.ok_or(Error::NotFound { resource: "task" })?;
-    let entry = saga.statements.iter().find(|entry| entry.digest == digest);
-    if entry.is_some_and(|entry| entry.standing == Standing::Pending) {
+    let view = store::view(service.db.read(), task, Bodies::Input).await?;
+    let view = view.ok_or(Error::NotFound { resource: "task" })?;
+    let status = &view.status;
+    let held =
+        status.claim.as_ref().is_some_and(|claim| claim.account == account && claim.acceptance == digest);
+    if !held {
+        return Err(Error::ClaimNotHeld { state: status.state });
+    }
+    if view.pending && status.state == State::Claimed {
         return Err(DomainError::Pending.into());
     }
-    let held = saga
-        .status
-        .claim
-        .as_ref()
-        .is_some_and(|claim| claim.account == account && claim.acceptance == digest);
-    if !held {
-        return Err(Error::ClaimNotHeld { state: saga.status.state });
-    }
-    Ok(ClaimTaskResponse { task: Some(after(service, task, Bodies::Input).await?) })
+    Ok(ClaimTaskResponse { task: Some(convert::task(&view, service.now(), true)?) })
 }
 
 /// What an agent signed, its signature verified.

@@ -12,12 +12,16 @@ mod parse;
 mod reject_result;
 mod release_claim;
 mod renew_claim;
+mod shared_feed;
 mod submit_result;
 mod watch_open_tasks;
 mod watch_task;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use poa_chassis::{Principal, status, user, validate};
 use poa_common::{AccountId, TaskId, Timestamp, TypedId as _};
 use poa_proto::Check;
@@ -27,16 +31,19 @@ use poa_storage::Tx;
 use poa_storage::idempotency::{self, Keep, Key, Outcome};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 pub(crate) use convert::open_task;
+pub(crate) use shared_feed::in_front_of;
+pub(crate) use watch_open_tasks::encode;
 
 use crate::domain::{DomainError, Moment, Pen, Saga, State};
 use crate::error::Error;
 use crate::service::{Service, change};
-use crate::store::{self, Bodies, View};
+use crate::store::{self, Bodies, Reader, View};
 
 /// The public service.
 #[derive(Clone)]
@@ -69,12 +76,24 @@ impl Tasks {
     }
 }
 
+/// The feed for whoever calls the generated server directly; over the wire [`in_front_of`] answers.
+pub(crate) struct Decoded(ReceiverStream<Result<Bytes, Status>>);
+
+impl Stream for Decoded {
+    type Item = Result<proto::WatchOpenTasksResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut self.0).poll_next(context);
+        next.map_ok(|bytes| proto::WatchOpenTasksResponse::decode(bytes).unwrap_or_default())
+    }
+}
+
 macro_rules! unary {
     ($($method:ident($request:ident) -> $response:ident;)*) => {
         #[tonic::async_trait]
         impl TaskService for Tasks {
             type WatchTaskStream = ReceiverStream<Result<proto::WatchTaskResponse, Status>>;
-            type WatchOpenTasksStream = ReceiverStream<Result<proto::WatchOpenTasksResponse, Status>>;
+            type WatchOpenTasksStream = Decoded;
 
             async fn watch_task(
                 &self,
@@ -89,7 +108,8 @@ macro_rules! unary {
                 request: Request<proto::WatchOpenTasksRequest>,
             ) -> Result<Response<Self::WatchOpenTasksStream>, Status> {
                 let (_principal, message) = admitted(request)?;
-                watch_open_tasks::handle(&self.service, message).map(Response::new).map_err(status)
+                let shared = watch_open_tasks::handle(&self.service, message).map_err(status)?;
+                Ok(Response::new(Decoded(shared)))
             }
 
             async fn create_task(
@@ -196,7 +216,8 @@ async fn seen(
     task: TaskId,
     bodies: Bodies,
 ) -> Result<(View, Sight), Error> {
-    let view = store::view(service.db.read(), task, bodies).await?;
+    let reader = Reader { account: principal.account_id, agent: principal.agent_id };
+    let view = store::view_for(service.db.read(), task, bodies, reader).await?;
     let view = view.ok_or(Error::NotFound { resource: "task" })?;
     let sight = sight(&view, principal).ok_or(Error::NotFound { resource: "task" })?;
     Ok((view, sight))

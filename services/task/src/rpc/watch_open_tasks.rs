@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use poa_chassis::status;
 use poa_common::{AgentId, Msat, TaskId, Violations};
 use poa_proto::task::v1::watch_open_tasks_response::Update;
@@ -34,7 +35,7 @@ const SNAPSHOT_BYTES: usize = 512 * 1_024;
 /// Tasks that one read of a snapshot brings: they may be 100 KiB each.
 const READ_TASKS: u32 = 100;
 
-type Sender = mpsc::Sender<Result<WatchOpenTasksResponse, Status>>;
+type Sender = mpsc::Sender<Result<Bytes, Status>>;
 type Feed = broadcast::Receiver<Arc<FeedItem>>;
 
 /// Which tasks a stream is about.
@@ -59,7 +60,7 @@ enum End {
 pub(super) fn handle(
     service: &Arc<Service>,
     request: WatchOpenTasksRequest,
-) -> Result<ReceiverStream<Result<WatchOpenTasksResponse, Status>>, Error> {
+) -> Result<ReceiverStream<Result<Bytes, Status>>, Error> {
     let mut found = Violations::default();
     for (place, capability) in request.capabilities.iter().enumerate() {
         parse::capability(&mut found, &format!("capabilities[{place}]"), capability);
@@ -113,7 +114,7 @@ async fn follow(feed: &mut Feed, filter: &Filter, sender: &Sender) -> Result<boo
         };
         match item {
             Ok(item) if filter.passes(&item.facets) => {
-                sender.send(Ok(item.message.clone())).await.map_err(|_closed| End::Gone)?;
+                sender.send(Ok(item.encoded.clone())).await.map_err(|_closed| End::Gone)?;
             }
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => return Ok(true),
@@ -153,8 +154,12 @@ async fn send_part(sender: &Sender, tasks: Vec<OpenTask>, last: bool) -> Result<
 }
 
 async fn tell(sender: &Sender, update: Update) -> Result<(), End> {
-    let message = WatchOpenTasksResponse { update: Some(update) };
-    sender.send(Ok(message)).await.map_err(|_closed| End::Gone)
+    sender.send(Ok(encode(update))).await.map_err(|_closed| End::Gone)
+}
+
+/// A message as it goes over the wire, to be made once and shared.
+pub(crate) fn encode(update: Update) -> Bytes {
+    WatchOpenTasksResponse { update: Some(update) }.encode_to_vec().into()
 }
 
 fn failed(error: poa_storage::Error) -> End {

@@ -16,10 +16,10 @@ pub(crate) use lists::{ListFilter, ListRole, page};
 pub(crate) use mesh_clock::{advance, read as read_mesh_clock};
 pub(crate) use open_tasks::{Filter, OpenRow, open_page, open_rows, reservation, reserve};
 pub(crate) use results::insert as insert_result;
-pub(crate) use sagas::{Created, create, load, save, was_claimant};
+pub(crate) use sagas::{Created, create, load, peek, save, was_claimant};
 pub(crate) use schedule::{back_off, postpone, take_due};
 pub(crate) use statements::{papers, terms_of};
-pub(crate) use views::{Bodies, Summary, View, view};
+pub(crate) use views::{Bodies, Reader, Summary, View, view, view_for};
 
 use poa_storage::Error;
 

@@ -2,7 +2,7 @@
 
 use poa_common::{AccountId, Env, Msat, TaskId, TypedId as _};
 use poa_storage::idempotency::{self, Key};
-use poa_storage::{Error, Tx};
+use poa_storage::{Database, Error, Tx};
 use proof_of_agent::statement::Kind;
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row as _};
@@ -26,29 +26,40 @@ pub(crate) struct Created<'a> {
     pub(crate) input: &'a Body,
 }
 
-/// Reads a task, and locks it until the transaction ends.
-pub(crate) async fn load(tx: &mut Tx, task: TaskId) -> Result<Option<Saga>, Error> {
-    let row = sqlx::query(
-        "SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy,
+macro_rules! selected {
+    ($lock:literal) => {
+        concat!(
+            "SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy,
                 t.direct_agent_id, t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest,
                 s.version, s.state, s.end_state, s.agent_id, s.account_id, s.claim_number, s.claim_lease_us,
                 s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions, s.open_due_us,
                 s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held,
                 s.updated_at
-         FROM task_status s JOIN tasks t USING (task_id) WHERE s.task_id = $1 FOR NO KEY UPDATE OF s",
-    )
-    .bind(task.uuid())
-    .fetch_optional(tx.conn())
-    .await?;
-    let Some(row) = row else {
-        return Ok(None);
+         FROM task_status s JOIN tasks t USING (task_id) WHERE s.task_id = $1",
+            $lock
+        )
     };
-    Ok(Some(Saga {
-        offer: offer(&row)?,
-        status: status(&row)?,
-        statements: statements::load(tx.conn(), task, false).await?,
-        refused: Vec::new(),
-    }))
+}
+
+const SELECT: &str = selected!("");
+const SELECT_LOCKED: &str = selected!(" FOR NO KEY UPDATE OF s");
+
+/// Reads a task, and locks it until the transaction ends.
+pub(crate) async fn load(tx: &mut Tx, task: TaskId) -> Result<Option<Saga>, Error> {
+    let row = sqlx::query(SELECT_LOCKED).bind(task.uuid()).fetch_optional(tx.conn()).await?;
+    match row {
+        Some(row) => Ok(Some(saga(&row, statements::load(tx.conn(), task, false).await?)?)),
+        None => Ok(None),
+    }
+}
+
+/// Reads a task without a lock: to find out what to do next. Whoever then writes looks again.
+pub(crate) async fn peek(db: &Database, task: TaskId) -> Result<Option<Saga>, Error> {
+    let row = sqlx::query(SELECT).bind(task.uuid()).fetch_optional(db.read()).await?;
+    match row {
+        Some(row) => Ok(Some(saga(&row, statements::load(db.read(), task, false).await?)?)),
+        None => Ok(None),
+    }
 }
 
 /// Writes a new task.
@@ -227,6 +238,10 @@ async fn forget(tx: &mut Tx, refused: &Entry) -> Result<(), Error> {
         return Ok(());
     };
     idempotency::forget(tx, Key { principal: account.uuid(), method, request_id }).await
+}
+
+fn saga(row: &PgRow, statements: Vec<Entry>) -> Result<Saga, Error> {
+    Ok(Saga { offer: offer(row)?, status: status(row)?, statements, refused: Vec::new() })
 }
 
 fn offer(row: &PgRow) -> Result<Offer, Error> {

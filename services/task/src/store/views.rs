@@ -8,7 +8,7 @@ use sqlx::{PgExecutor, Row as _};
 
 use super::rows::{body, digest, id, optional_id, policy, size};
 use super::sagas::status;
-use crate::domain::{Body, Status};
+use crate::domain::{Body, State, Status};
 
 /// Which bodies to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +49,38 @@ pub(crate) struct Summary {
     pub(crate) body: Option<Body>,
 }
 
-/// Reads a task.
+/// Who reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader {
+    pub(crate) account: AccountId,
+    /// The one agent that the token may act as.
+    pub(crate) agent: Option<AgentId>,
+}
+
+/// Reads a task for whoever changed it.
 pub(crate) async fn view(
     executor: impl PgExecutor<'_>,
     task: TaskId,
     bodies: Bodies,
+) -> Result<Option<View>, Error> {
+    select(executor, task, bodies, None).await
+}
+
+/// Reads a task for a caller: his own, one that his agent claimed, or an open one.
+pub(crate) async fn view_for(
+    executor: impl PgExecutor<'_>,
+    task: TaskId,
+    bodies: Bodies,
+    reader: Reader,
+) -> Result<Option<View>, Error> {
+    select(executor, task, bodies, Some(reader)).await
+}
+
+async fn select(
+    executor: impl PgExecutor<'_>,
+    task: TaskId,
+    bodies: Bodies,
+    reader: Option<Reader>,
 ) -> Result<Option<View>, Error> {
     let row = sqlx::query(
         "SELECT t.task_id, t.requester_id, t.title, t.capability, t.price_msat, t.fee_msat, t.payee_msat,
@@ -66,11 +93,16 @@ pub(crate) async fn view(
                 EXISTS (SELECT FROM statements p WHERE p.task_id = t.task_id AND p.envelope IS NULL) AS pending
          FROM tasks t JOIN task_status s USING (task_id)
          LEFT JOIN results r ON r.task_id = t.task_id AND r.submission = s.submissions
-         WHERE t.task_id = $1",
+         WHERE t.task_id = $1
+           AND ($4::uuid IS NULL OR t.requester_id = $4 OR s.state = $6
+                OR (s.account_id = $4 AND ($5::uuid IS NULL OR s.agent_id = $5)))",
     )
     .bind(task.uuid())
     .bind(bodies != Bodies::None)
     .bind(bodies == Bodies::All)
+    .bind(reader.map(|reader| reader.account.uuid()))
+    .bind(reader.and_then(|reader| reader.agent).map(|agent| agent.uuid()))
+    .bind(State::Open.number())
     .fetch_optional(executor)
     .await?;
     row.as_ref().map(view_of).transpose()

@@ -3,6 +3,8 @@
 //! Two drivers on one task do no harm: every call is idempotent, and an outcome counts only if the step is still the
 //! task's next one when it is written, under the task's lock.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use poa_common::{Env, TaskId, TypedId as _};
@@ -36,6 +38,14 @@ pub(crate) struct Driver {
     pub(crate) pen: Pen,
     pub(crate) tokens: SealKey,
     pub(crate) peers: Peers,
+    /// The tasks that this process is driving, and by how many.
+    pub(crate) active: Mutex<HashMap<TaskId, usize>>,
+}
+
+/// Counts one who drives a task.
+struct Active<'a> {
+    driver: &'a Driver,
+    task: TaskId,
 }
 
 /// What a step came to.
@@ -81,16 +91,23 @@ impl Driver {
     /// Drives a task until it waits for somebody or has ended. Answers with the last refusal on the way. After a
     /// failure the task is due again later, and the failure is logged.
     pub(crate) async fn drive(&self, task: TaskId) -> Result<Option<Refusal>, DriveError> {
+        let active = Active::new(self, task);
         let outcome = self.steps(task).await;
+        drop(active);
         if let Err(error) = &outcome {
             self.back_off(task, error).await;
         }
         outcome
     }
 
+    /// Whether this process is driving a task right now.
+    pub(crate) fn is_driving(&self, task: TaskId) -> bool {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&task)
+    }
+
     async fn steps(&self, task: TaskId) -> Result<Option<Refusal>, DriveError> {
         let mut refusal = None;
-        let mut saga = self.read(task).await?;
+        let mut saga = store::peek(&self.db, task).await.map_err(Error::from)?;
         for _ in 0..MAX_STEPS {
             let Some(current) = saga else {
                 return Ok(refusal);
@@ -119,11 +136,6 @@ impl Driver {
             }
         }
         Err(DriveError::Restless)
-    }
-
-    async fn read(&self, task: TaskId) -> Result<Option<Saga>, DriveError> {
-        let saga = self.db.transact(move |tx| Box::pin(store::load(tx, task))).await;
-        Ok(saga.map_err(Error::from)?)
     }
 
     /// Calls whom a step calls. Nothing is written.
@@ -227,6 +239,28 @@ impl Driver {
             tracing::warn!(%task, attempts, %error, "a task's step failed, it will be tried again");
         } else {
             tracing::error!(%task, attempts, %error, "a task does not get on");
+        }
+    }
+}
+
+// === impl Active ===
+
+impl<'a> Active<'a> {
+    fn new(driver: &'a Driver, task: TaskId) -> Self {
+        let mut active = driver.active.lock().unwrap_or_else(PoisonError::into_inner);
+        *active.entry(task).or_default() += 1;
+        Self { driver, task }
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        let mut active = self.driver.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = active.get_mut(&self.task) {
+            *count -= 1;
+            if *count == 0 {
+                active.remove(&self.task);
+            }
         }
     }
 }

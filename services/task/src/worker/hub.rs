@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use poa_chassis::Lifecycle;
 use poa_common::{Env, TaskId, TypedId as _};
+use poa_proto::task::v1::ClosedTask;
 use poa_proto::task::v1::watch_open_tasks_response::Update;
-use poa_proto::task::v1::{ClosedTask, WatchOpenTasksResponse};
 use poa_storage::events::{self, Event, Events, Tail};
 use poa_storage::{Database, Error};
 use tokio::sync::{broadcast, watch};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use super::mesh_clock::MeshClock;
 use crate::domain::Moment;
-use crate::rpc::open_task;
+use crate::rpc::{encode, open_task};
 use crate::store::{self, Change, Facets, FeedChange, OpenRow};
 
 /// Messages that a stream of the feed may lag behind.
@@ -41,7 +42,8 @@ type Watched = Arc<Mutex<HashMap<Uuid, watch::Sender<i64>>>>;
 #[derive(Debug)]
 pub(crate) struct FeedItem {
     pub(crate) facets: Facets,
-    pub(crate) message: WatchOpenTasksResponse,
+    /// The message, encoded once.
+    pub(crate) encoded: Bytes,
 }
 
 /// Hears of the changes of one task.
@@ -177,9 +179,9 @@ impl Reader {
                     None => continue,
                 },
             };
-            let message = WatchOpenTasksResponse { update: Some(update) };
+            let item = FeedItem { facets: change.facets, encoded: encode(update) };
             // Without a stream nobody needs it.
-            let _streams = self.hub.feed.send(Arc::new(FeedItem { facets: change.facets, message }));
+            let _streams = self.hub.feed.send(Arc::new(item));
         }
         Ok(())
     }

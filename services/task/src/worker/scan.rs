@@ -39,7 +39,8 @@ pub(crate) async fn run(
         };
         let pause = match taken {
             Ok(tasks) => {
-                for task in tasks {
+                // One whose caller is still at it is looked at again when its lease ends.
+                for task in tasks.into_iter().filter(|task| !driver.is_driving(*task)) {
                     let driver = Arc::clone(&driver);
                     // What fails is logged by the driver, and due again.
                     drives.spawn(async move { driver.drive(task).await.is_ok() });

@@ -237,15 +237,19 @@ impl World {
         seen.unwrap()
     }
 
-    /// Lets business time pass.
+    /// Lets business time pass, and waits until the service goes by it: then it moves the clock on from there.
     pub(crate) async fn pass(&self, span: Duration) {
         let micros = i64::try_from(span.as_micros()).unwrap();
-        self.sql("UPDATE mesh_clock SET now_us = now_us + $1", micros).await;
-    }
-
-    async fn sql(&self, statement: &'static str, argument: i64) {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
-        sqlx::query(statement).bind(argument).execute(&mut connection).await.unwrap();
+        let jumped: i64 = sqlx::query_scalar("UPDATE mesh_clock SET now_us = now_us + $1 RETURNING now_us")
+            .bind(micros)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        poa_testkit::eventually(SOON, "the service goes by the new time", async || {
+            self.count("SELECT now_us FROM mesh_clock").await > jumped
+        })
+        .await;
     }
 
     /// A count that a statement makes.
