@@ -31,18 +31,20 @@ pub(crate) struct ListFilter {
 pub(crate) async fn page(db: &Database, filter: &ListFilter) -> Result<Vec<View>, Error> {
     let states = if filter.states.is_empty() { &State::ALL[..] } else { &filter.states };
     // Two statements, so that each walks the index that is in its order.
-    let (query, agent) = match filter.role {
-        ListRole::Requester => (sqlx::query(BY_REQUESTER), None),
-        ListRole::Worker(agent) => (sqlx::query(BY_WORKER), agent),
+    let query = match filter.role {
+        ListRole::Requester => sqlx::query(BY_REQUESTER),
+        ListRole::Worker(_) => sqlx::query(BY_WORKER),
     };
-    let rows = query
+    let query = query
         .bind(filter.account.uuid())
         .bind(filter.before.map_or(Uuid::max(), |task| task.uuid()))
         .bind(states.iter().map(|state| state.number()).collect::<Vec<_>>())
-        .bind(i64::from(filter.limit))
-        .bind(agent.map(|agent| agent.uuid()))
-        .fetch_all(db.read())
-        .await?;
+        .bind(i64::from(filter.limit));
+    let query = match filter.role {
+        ListRole::Requester => query,
+        ListRole::Worker(agent) => query.bind(agent.map(|agent| agent.uuid())),
+    };
+    let rows = query.fetch_all(db.read()).await?;
     rows.iter().map(view_of).collect()
 }
 
@@ -66,7 +68,7 @@ macro_rules! listed {
 }
 
 const BY_REQUESTER: &str = listed!(
-    "t.requester_id = $1 AND t.task_id < $2 AND s.state = ANY($3) AND ($5::uuid IS NULL OR true)
+    "t.requester_id = $1 AND t.task_id < $2 AND s.state = ANY($3)
      ORDER BY t.task_id DESC LIMIT $4"
 );
 const BY_WORKER: &str = listed!(

@@ -70,7 +70,7 @@ pub(crate) enum DriveError {
     #[error("{0}")]
     Call(String),
     /// Escrow or attestation refused what must not be refused: a bug, or two that disagree.
-    #[error("refused with {0}")]
+    #[error("refused where no refusal is possible, {0}")]
     Refused(String),
     /// The database, or a task that contradicts itself.
     #[error("{}", chain(.0))]
@@ -127,7 +127,11 @@ impl Driver {
             } else {
                 metrics::step(step.as_str(), "done");
             }
+            let said = refusal.as_ref().map(Refusal::detail).unwrap_or_default();
             saga = self.commit(task, step, outcome).await?;
+            if saga.is_none() {
+                return Err(DriveError::Refused(format!("{}: {said}", step.as_str())));
+            }
             // A commit writes the next deadline; a task that waits needs no second look.
             if let Some(saga) = &saga
                 && !matches!(next_step(saga, self.now()), Next::Step(_))
@@ -203,12 +207,12 @@ impl Driver {
             .collect())
     }
 
-    /// Writes what a step came to, if it is still the task's next one. Answers with the task as it is then.
-    async fn commit(&self, task: TaskId, step: Step, outcome: Outcome) -> Result<Option<Saga>, DriveError> {
+    /// Writes what a step came to, if it is still the task's next one. Answers with the task as it is then, or with
+    /// `None` where the outcome is a refusal that nothing may be made of.
+    async fn commit(&self, task: TaskId, step: Step, outcome: Outcome) -> Result<Option<Saga>, Error> {
         let at = self.now();
         let (pen, env) = (self.pen.clone(), self.env.clone());
-        let committed = self
-            .db
+        self.db
             .transact_with((outcome, pen, env), move |(outcome, pen, env), tx| {
                 Box::pin(async move {
                     let Some(before) = store::load(tx, task).await? else {
@@ -225,11 +229,7 @@ impl Driver {
                     Ok(None)
                 })
             })
-            .await?;
-        match committed {
-            Some(saga) => Ok(Some(saga)),
-            None => Err(DriveError::Refused(step.as_str().to_owned())),
-        }
+            .await
     }
 
     async fn back_off(&self, task: TaskId, error: &DriveError) {

@@ -168,6 +168,11 @@ impl CallError {
 // === impl Refusal ===
 
 impl Refusal {
+    /// All that was said, for the log.
+    pub(crate) fn detail(&self) -> String {
+        format!("{} {:?}: {}", self.reason, self.metadata, self.message)
+    }
+
     /// Why, for people.
     pub(crate) fn note(&self) -> String {
         match self.reason.as_str() {

@@ -129,3 +129,27 @@ async fn a_malformed_filter_is_refused() {
     let outcome = world.client().watch_open_tasks(world.by(world.requester, request)).await;
     assert_eq!(bad_fields(outcome), ["capabilities[0]", "agent_id"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_who_does_not_keep_up_hears_so_and_begins_again() {
+    let world = World::new().await;
+    let task = world.open().await;
+    let mut stream = feed(&world, WatchOpenTasksRequest::default()).await;
+    assert_eq!(snapshot(&mut stream).await.len(), 1);
+    // More than the stream, the transport and the hub hold together, while nobody reads.
+    world
+        .sql(
+            r#"INSERT INTO events_pending (id, topic, subject, kind, payload, occurred_at)
+               SELECT gen_random_uuid(), 'tasks', gen_random_uuid(), 'CLAIMED',
+                      '{"version":1,"feed":"closed","facets":{"capability":"text.greet","payee_msat":1}}',
+                      now()
+               FROM generate_series(1, 20000)"#,
+        )
+        .await;
+    poa_testkit::eventually(SOON, "the events are published", async || {
+        world.count("SELECT count(*) FROM events_pending").await == 0
+    })
+    .await;
+    while !matches!(next(&mut stream).await, Update::Resync(_)) {}
+    assert_eq!(snapshot(&mut stream).await, [task.task_id]);
+}

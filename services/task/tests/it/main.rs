@@ -14,6 +14,7 @@ mod list_tasks;
 mod reject_result;
 mod release_claim;
 mod renew_claim;
+mod replicas;
 mod submit_result;
 mod support;
 mod watch_task;

@@ -127,6 +127,18 @@ impl World {
         (self.channel, self.lifecycle) = (channel, lifecycle);
     }
 
+    /// A second instance of the service on the same database.
+    pub(crate) async fn replica(&self) -> TaskServiceClient<Channel> {
+        let (channel, _lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env, |_| {}).await;
+        TaskServiceClient::new(channel)
+    }
+
+    /// Runs a statement on the service's database.
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+
     /// A second agent of an account of its own.
     pub(crate) fn another_agent(&self) -> Agent {
         let key = SigningKey::from_bytes(&self.env.random());
