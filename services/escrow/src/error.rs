@@ -17,7 +17,7 @@ pub enum Error {
     #[error(transparent)]
     Chassis(#[from] Chassis),
     /// The database's. Not transparent: the storage layer looks for its own error in the chain of causes.
-    #[error("{0}")]
+    #[error("{}", sentence(.0))]
     Storage(#[from] Storage),
     /// The ledger refuses.
     #[error(transparent)]
@@ -57,6 +57,23 @@ impl Error {
     /// The node does not answer.
     pub(crate) fn no_node() -> Self {
         Self::Chassis(Chassis::DependencyUnavailable { dependency: "lightning" })
+    }
+}
+
+/// What a caller reads of an error of the database.
+fn sentence(error: &Storage) -> &'static str {
+    match error {
+        Storage::Unavailable(_) => "the database cannot be reached: try again in a moment",
+        Storage::Busy | Storage::ShuttingDown | Storage::Serialization(_) => {
+            "the server is at its limit and did nothing: try again in a moment"
+        }
+        Storage::CommitUnknown => {
+            "the effect is not known yet: ask again with the same id, and the answer will tell"
+        }
+        Storage::RequestIdReused => "the request_id was used before with another payload: take a new one",
+        Storage::Constraint { .. } | Storage::Corrupt(_) | Storage::Config(_) | Storage::Other(_) => {
+            "something went wrong on our side; the request id names the log entry"
+        }
     }
 }
 

@@ -55,7 +55,7 @@ struct Payouts {
 pub(super) async fn run(service: Arc<Service>, dispatcher: Dispatcher, stopping: CancellationToken) {
     let poll = Duration::from_millis(service.config.withdrawals.poll_ms);
     let payouts = Arc::new(Payouts { service, dispatcher });
-    let mut tracks = Tracks::new();
+    let mut tracks = Tracks::new(Instant::now());
     let mut looks = JoinSet::new();
     while !stopping.is_cancelled() {
         let passed = Instant::now();
@@ -85,7 +85,7 @@ pub(super) async fn run(service: Arc<Service>, dispatcher: Dispatcher, stopping:
 
 fn settle(tracks: &mut Tracks, ended: Result<Looked, tokio::task::JoinError>) {
     match ended {
-        Ok(Looked { id, sent, moved }) => tracks.put_back(id, sent, moved),
+        Ok(Looked { id, sent, moved }) => tracks.put_back(id, Instant::now(), sent, moved),
         // The withdrawal stays taken until a restart: whatever panics must not run in a circle.
         Err(error) => {
             metrics::alarm("payout_panicked");
@@ -116,7 +116,7 @@ impl Payouts {
             if withdrawal.state == State::Reserved && room == 0 {
                 continue;
             }
-            let Some(since_sent) = tracks.take(withdrawal.id) else { continue };
+            let Some(since_sent) = tracks.take(withdrawal.id, Instant::now()) else { continue };
             if withdrawal.state == State::Reserved {
                 room = room.saturating_sub(1);
             }

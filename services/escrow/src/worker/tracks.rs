@@ -33,8 +33,8 @@ struct Track {
 // === impl Tracks ===
 
 impl Tracks {
-    pub(super) fn new() -> Self {
-        Self { started: Instant::now(), tracks: HashMap::new() }
+    pub(super) fn new(now: Instant) -> Self {
+        Self { started: now, tracks: HashMap::new() }
     }
 
     /// Forgets what is at its end.
@@ -43,8 +43,7 @@ impl Tracks {
     }
 
     /// Takes a withdrawal, if it is due and nobody looks at it. Answers how long ago something may have been sent for it.
-    pub(super) fn take(&mut self, id: WithdrawalId) -> Option<Duration> {
-        let now = Instant::now();
+    pub(super) fn take(&mut self, id: WithdrawalId, now: Instant) -> Option<Duration> {
         let started = self.started;
         // What this process has not sent may have been sent by the one before, up to the start of this one.
         let track = self.tracks.entry(id).or_insert(Track { looks: 0, due: now, busy: false, sent: started });
@@ -56,8 +55,7 @@ impl Tracks {
     }
 
     /// Gives a withdrawal back after a look. `sent`: whether something may have been sent; `moved`: whether something changed.
-    pub(super) fn put_back(&mut self, id: WithdrawalId, sent: bool, moved: bool) {
-        let now = Instant::now();
+    pub(super) fn put_back(&mut self, id: WithdrawalId, now: Instant, sent: bool, moved: bool) {
         if let Some(track) = self.tracks.get_mut(&id) {
             track.busy = false;
             track.looks = if moved { 0 } else { track.looks.saturating_add(1) };
@@ -81,23 +79,36 @@ mod tests {
     use poa_common::TypedId;
     use uuid::Uuid;
 
-    #[tokio::test(start_paused = true)]
-    async fn looks_grow_apart_until_something_moves() {
+    #[test]
+    fn looks_grow_apart_until_something_moves() {
         let id = WithdrawalId::from_uuid(Uuid::from_u128(1));
-        let mut tracks = Tracks::new();
+        let mut now = Instant::now();
+        let mut tracks = Tracks::new(now);
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            assert!(tracks.take(id).is_some());
-            assert!(tracks.take(id).is_none(), "one look at a time");
-            tracks.put_back(id, false, false);
-            assert!(tracks.take(id).is_none(), "not before it is due");
+            assert!(tracks.take(id, now).is_some());
+            assert!(tracks.take(id, now).is_none(), "one look at a time");
+            tracks.put_back(id, now, false, false);
+            assert!(tracks.take(id, now).is_none(), "not before it is due");
             let due = tracks.next_due().unwrap();
-            pauses.push(due.duration_since(Instant::now()).as_millis());
-            tokio::time::advance(due.duration_since(Instant::now())).await;
+            pauses.push(due.duration_since(now).as_millis());
+            now = due;
         }
         assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]);
-        assert!(tracks.take(id).is_some());
-        tracks.put_back(id, true, true);
-        assert_eq!(tracks.next_due().unwrap().duration_since(Instant::now()), FIRST_PAUSE);
+        assert!(tracks.take(id, now).is_some());
+        tracks.put_back(id, now, true, true);
+        assert_eq!(tracks.next_due().unwrap().duration_since(now), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn the_time_since_something_may_have_been_sent_begins_with_the_process() {
+        let id = WithdrawalId::from_uuid(Uuid::from_u128(1));
+        let started = Instant::now();
+        let mut tracks = Tracks::new(started);
+        let later = started + Duration::from_secs(30);
+        assert_eq!(tracks.take(id, later), Some(Duration::from_secs(30)));
+        tracks.put_back(id, later, true, false);
+        let last = later + Duration::from_secs(10);
+        assert_eq!(tracks.take(id, last), Some(Duration::from_secs(10)));
     }
 }

@@ -1,1 +1,22 @@
-//! Tests.
+//! The escrow service on a real PostgreSQL and the simulated node, a module for each RPC and one for each way to fail.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod audit;
+mod capture;
+mod chain;
+mod concurrency;
+mod cuts;
+mod deposits;
+mod faucet;
+mod fees;
+mod hold;
+mod payouts;
+mod reads;
+mod refund;
+mod restart;
+mod roles;
+mod sources;
+mod start;
+mod withdrawals;
+mod world;

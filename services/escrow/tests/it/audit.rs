@@ -1,0 +1,227 @@
+//! AuditLedger: clean after every kind of movement, and not after any change behind the service's back.
+
+use poa_proto::escrow::v1::AuditLedgerRequest;
+use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient;
+use poa_proto::escrow::v1::withdrawal::State;
+use sqlx::{AssertSqlSafe, Executor as _};
+use tonic::Code;
+
+use crate::chain::{capture, held, job, receipts, refund};
+use crate::world::{World, refusal, with, world};
+
+/// A ledger with a row in every state.
+async fn lived_in() -> World {
+    use poa_payment::simulated::{Answer, Fault, PayEffect};
+    let world = world().await;
+    let (payer, payee) = (world.rich(10_000_000).await, world.user());
+    world.deposit(&payer, 5_000).await;
+    held(&world, &payer, 100_000).await;
+    let released = held(&world, &payer, 200_000).await;
+    capture(&world, &released, receipts(&world, &released, payee.account)).await.unwrap();
+    let refunded = held(&world, &payer, 300_000).await;
+    refund(&world, &refunded).await.unwrap();
+    refund(&world, &job(&world, &payer, 1)).await.unwrap();
+    let paid = world.outside_invoice(&payer, 400_000).await;
+    let paid = world.withdraw(&payer, &paid, None).await.unwrap();
+    world.reaches(&payer, &paid.withdrawal_id, State::Succeeded).await;
+    let failed = world.outside_invoice(&payer, 500_000).await;
+    let failed = world.withdraw(&payer, &failed, Some(0)).await.unwrap();
+    world.reaches(&payer, &failed.withdrawal_id, State::Failed).await;
+    let in_flight = world.outside_invoice(&payer, 600_000).await;
+    assert!(world.node().script([Fault::Pay { effect: PayEffect::StaysInFlight, answer: Answer::Given }]));
+    let in_flight = world.withdraw(&payer, &in_flight, None).await.unwrap();
+    world.reaches(&payer, &in_flight.withdrawal_id, State::InFlight).await;
+    world
+}
+
+async fn broken(world: &World) -> Vec<String> {
+    let audit = world.audit().await;
+    let broken: Vec<String> =
+        audit.checks.into_iter().filter(|check| check.violations > 0).map(|check| check.name).collect();
+    assert_eq!(audit.clean, broken.is_empty());
+    broken
+}
+
+#[tokio::test]
+async fn a_ledger_that_has_seen_everything_is_clean_and_its_figures_add_up() {
+    let world = lived_in().await;
+    let audit = world.audit().await;
+    assert!(audit.clean, "{:?}", audit.checks);
+    assert_eq!(audit.checks.len(), 16);
+    assert_eq!((audit.open_escrows, audit.fees_msat), (1, 10_000));
+    // What came in, less what was sent with its fee, is what users and platform have.
+    assert_eq!(audit.user_liabilities_msat + audit.fees_msat, 10_000_000 - 400_400);
+    assert!(audit.audit_time.is_some());
+}
+
+/// Changes one row behind the service's back, and says what the audit makes of it; then puts it back.
+async fn corrupted(world: &World, change: &str, table: &str) -> Vec<String> {
+    let mut sql = world.sql().await;
+    let saved = format!("CREATE TABLE saved AS TABLE {table}");
+    sql.execute(AssertSqlSafe(saved)).await.unwrap();
+    // Constraints are the first line; here somebody has taken them away.
+    sql.execute("SET session_replication_role = replica").await.unwrap();
+    let changed = sql.execute(AssertSqlSafe(change.to_owned())).await.unwrap().rows_affected();
+    assert!(changed > 0, "nothing was changed: {change}");
+    let found = broken(world).await;
+    let back = format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved; DROP TABLE saved");
+    sql.execute(AssertSqlSafe(back)).await.unwrap();
+    found
+}
+
+#[tokio::test]
+async fn a_change_of_any_amount_state_or_owner_is_found() {
+    let world = lived_in().await;
+    // The worker would take part: an in-flight row that is made to look otherwise is its to move.
+    world.sql().await.execute(AssertSqlSafe(drop_checks())).await.unwrap();
+    let mut missed = Vec::new();
+    for (table, changes) in CHANGES {
+        for change in *changes {
+            let found = corrupted(&world, change, table).await;
+            if found.is_empty() {
+                missed.push(*change);
+            }
+        }
+    }
+    assert_eq!(missed, Vec::<&str>::new());
+    assert_eq!(broken(&world).await, Vec::<String>::new(), "everything was put back");
+}
+
+/// Takes every CHECK away, so that the audit stands alone.
+fn drop_checks() -> String {
+    "DO $$ DECLARE c record; BEGIN
+         FOR c IN SELECT conrelid::regclass AS tbl, conname FROM pg_constraint
+                  WHERE contype IN ('c', 'u') AND connamespace = 'public'::regnamespace
+                    AND conrelid::regclass::text IN ('accounts', 'transfers', 'postings', 'escrows', 'mandates',
+                                                     'releases', 'deposits', 'withdrawals') LOOP
+             EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tbl, c.conname);
+         END LOOP;
+         DROP INDEX transfers_one_end;
+     END $$"
+        .to_owned()
+}
+
+/// Changes of single rows, by table.
+const CHANGES: &[(&str, &[&str])] = &[
+    (
+        "accounts",
+        &[
+            "UPDATE accounts SET available_msat = available_msat + 1 WHERE kind = 'fees'",
+            "UPDATE accounts SET available_msat = available_msat - 1 WHERE kind = 'lightning'",
+            "UPDATE accounts SET available_msat = 1 WHERE kind = 'clearing'",
+            "UPDATE accounts SET held_msat = held_msat + 1 WHERE kind = 'user' AND held_msat > 0",
+            "UPDATE accounts SET available_msat = -1 WHERE kind = 'user' AND held_msat = 0",
+            "UPDATE accounts SET entries = entries + 1 WHERE kind = 'fees'",
+            "DELETE FROM accounts WHERE kind = 'user' AND held_msat = 0",
+            "UPDATE accounts SET kind = 'fees' WHERE kind = 'clearing'",
+        ],
+    ),
+    (
+        "postings",
+        &[
+            "UPDATE postings SET available_msat = available_msat + 1
+             WHERE ctid = (SELECT min(ctid) FROM postings)",
+            "UPDATE postings SET held_msat = held_msat - 1 WHERE ctid = (SELECT max(ctid) FROM postings)",
+            "DELETE FROM postings WHERE ctid = (SELECT min(ctid) FROM postings)",
+            "DELETE FROM postings WHERE ctid = (SELECT max(ctid) FROM postings)",
+            "UPDATE postings SET sequence = 1000 WHERE ctid = (SELECT min(ctid) FROM postings)",
+            "UPDATE postings SET available_msat = held_msat, held_msat = available_msat
+             WHERE ctid = (SELECT min(ctid) FROM postings WHERE held_msat <> 0)",
+            "UPDATE postings SET transfer_id = (SELECT id FROM transfers WHERE kind = 'hold' LIMIT 1)
+             WHERE transfer_id = (SELECT id FROM transfers WHERE kind = 'refund')",
+            "UPDATE postings SET account_id = '00000000-0000-0000-0000-000000000002', sequence = 99
+             WHERE transfer_id = (SELECT id FROM transfers WHERE kind = 'deposit') AND available_msat > 0",
+            "INSERT INTO postings SELECT account_id, sequence + 1000, transfer_id, 1, -1 FROM postings LIMIT 1",
+        ],
+    ),
+    (
+        "transfers",
+        &[
+            "UPDATE transfers SET kind = 'refund' WHERE kind = 'capture'",
+            "UPDATE transfers SET kind = 'withdraw_return' WHERE kind = 'withdraw'",
+            "UPDATE transfers SET kind = 'hold' WHERE kind = 'deposit'",
+            "UPDATE transfers SET subject = id WHERE kind = 'capture'",
+            "UPDATE transfers SET subject = id WHERE kind = 'deposit'",
+            "UPDATE transfers SET subject = (SELECT id FROM escrows WHERE state = 'held') WHERE kind = 'refund'",
+            "DELETE FROM transfers WHERE kind = 'fee'",
+            "INSERT INTO transfers SELECT gen_random_uuid(), 'hold', subject, created_at FROM transfers LIMIT 1",
+        ],
+    ),
+    (
+        "escrows",
+        &[
+            "UPDATE escrows SET amount_msat = amount_msat + 1 WHERE state = 'held'",
+            "UPDATE escrows SET fee_msat = fee_msat + 1 WHERE state = 'held'",
+            "UPDATE escrows SET fee_msat = fee_msat + 1, payee_msat = payee_msat - 1 WHERE state = 'released'",
+            "UPDATE escrows SET fee_basis_points = 400 WHERE state = 'released'",
+            "UPDATE escrows SET payee_id = payer_id WHERE state = 'released'",
+            "UPDATE escrows SET payer_id = payee_id WHERE state = 'released'",
+            "UPDATE escrows SET state = 'held' WHERE state = 'released'",
+            "UPDATE escrows SET state = 'refunded' WHERE state = 'held'",
+            "UPDATE escrows SET state = 'released', payee_id = payer_id WHERE state = 'refunded'",
+            "UPDATE escrows SET state = 'held' WHERE state = 'void'",
+            "UPDATE escrows SET end_transfer = hold_transfer WHERE state = 'refunded'",
+            "UPDATE escrows SET hold_transfer = NULL WHERE state = 'held'",
+            "UPDATE escrows SET terms_digest = sha256('other') WHERE state = 'held'",
+            "DELETE FROM escrows WHERE state = 'held'",
+            "DELETE FROM escrows WHERE state = 'released'",
+        ],
+    ),
+    (
+        "mandates",
+        &[
+            "UPDATE mandates SET terms = terms || ' '::bytea
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'held')",
+            "DELETE FROM mandates WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'held')",
+            "INSERT INTO mandates SELECT gen_random_uuid(), terms, policy, direct_agent_id FROM mandates LIMIT 1",
+        ],
+    ),
+    (
+        "releases",
+        &[
+            "DELETE FROM releases",
+            "UPDATE releases SET terms_digest = decision_digest",
+            "UPDATE releases SET payee_id = gen_random_uuid()",
+            "UPDATE releases SET decision = 'rejected'",
+            "UPDATE releases SET escrow_id = gen_random_uuid()",
+        ],
+    ),
+    (
+        "deposits",
+        &[
+            "UPDATE deposits SET credited_msat = credited_msat + 1 WHERE state = 'settled'",
+            "UPDATE deposits SET state = 'expired' WHERE state = 'settled'",
+            "UPDATE deposits SET state = 'settled', credited_msat = amount_msat WHERE state = 'open'",
+            "UPDATE deposits SET account_id = gen_random_uuid() WHERE state = 'settled'",
+            "UPDATE deposits SET payment_hash = (SELECT payment_hash FROM deposits WHERE state = 'settled')
+             WHERE state = 'open'",
+            "DELETE FROM deposits WHERE state = 'settled'",
+        ],
+    ),
+    (
+        "withdrawals",
+        &[
+            "UPDATE withdrawals SET amount_msat = amount_msat + 1 WHERE state = 'succeeded'",
+            "UPDATE withdrawals SET fee_msat = fee_msat + 1 WHERE state = 'succeeded'",
+            "UPDATE withdrawals SET fee_limit_msat = fee_limit_msat + 1 WHERE state = 'dispatched'",
+            "UPDATE withdrawals SET account_id = gen_random_uuid() WHERE state = 'failed'",
+            "UPDATE withdrawals SET preimage = sha256('wrong') WHERE state = 'succeeded'",
+            "UPDATE withdrawals SET state = 'failed', preimage = NULL WHERE state = 'succeeded'",
+            "UPDATE withdrawals SET state = 'succeeded' WHERE state = 'failed'",
+            "DELETE FROM withdrawals WHERE state = 'succeeded'",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn only_an_operator_may_audit_and_only_on_the_admin_port() {
+    let world = world().await;
+    let user = world.user();
+    let mut public = EscrowAdminServiceClient::new(world.public_channel());
+    let refused = public.audit_ledger(with(&user.token, AuditLedgerRequest {})).await;
+    assert_eq!(refusal(refused).0, Code::PermissionDenied);
+    let mut admin = EscrowAdminServiceClient::new(world.admin_channel());
+    let refused = admin.audit_ledger(with(&user.token, AuditLedgerRequest {})).await;
+    assert_eq!(refusal(refused), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()));
+    assert!(admin.audit_ledger(AuditLedgerRequest {}).await.is_err());
+}

@@ -1,0 +1,64 @@
+//! Building the service from its configuration alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use poa_chassis::client::Peers;
+use poa_chassis::keyring::{self, Keyring};
+use poa_chassis::{Deps, Lifecycle, Readiness};
+use poa_escrow::Config;
+use poa_storage::DatabaseConfig;
+
+#[tokio::test]
+async fn the_service_opens_its_node_makes_its_tables_and_says_when_it_is_ready() {
+    let (env, _clock) = poa_testkit::env(1);
+    let folder = tempfile::tempdir().unwrap();
+    keyring::provision(folder.path(), &["escrow"], &env).unwrap();
+    let mut config = Config {
+        database: DatabaseConfig::new(poa_testkit::fresh_database("escrow").await),
+        ..Config::default()
+    };
+    config.lightning.data_dir = folder.path().join("made/by/the/service");
+    let keyring = Arc::new(Keyring::open(folder.path(), "escrow", "here", &env).unwrap());
+    let deps = || Deps {
+        env: env.clone(),
+        peers: Peers::new(BTreeMap::new(), Arc::clone(&keyring)),
+        keyring: Arc::clone(&keyring),
+        lifecycle: Lifecycle::default(),
+        readiness: Readiness::default(),
+    };
+    let first = deps();
+    let app = poa_escrow::build(config.clone(), first.clone()).await.unwrap();
+    assert_eq!(app.name, "escrow");
+    assert!(app.services.contains(&"poa.escrow.v1.FaucetService") && app.admin.is_some());
+    assert!(first.readiness.missing().is_empty());
+
+    // One node, one process: a second one is told so.
+    let refused = poa_escrow::build(config.clone(), deps()).await.unwrap_err();
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    drop(app);
+    assert_eq!(first.readiness.missing(), Vec::<&str>::new(), "workers keep it ready");
+    first.lifecycle.stop(std::time::Duration::from_secs(10)).await;
+    assert_eq!(first.readiness.missing(), ["database", "lightning"]);
+}
+
+#[test]
+fn the_configuration_is_read_back_as_it_is_printed_and_refuses_what_it_does_not_know() {
+    let printed = poa_chassis::config::print(&Config::default()).unwrap();
+    assert!(
+        printed.contains("fee_basis_points = 500") && printed.contains("provider = \"simulated\""),
+        "{printed}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("escrow.toml");
+    for (text, sound) in [
+        ("fee_basis_points = 250", true),
+        ("fee_basis_points = 10001", false),
+        ("fee = 1", false),
+        ("[lightning]\nprovider = \"paper\"", false),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let loaded = poa_chassis::config::load(&Config::default(), Some(&file));
+        assert_eq!(loaded.is_ok(), sound, "{text}");
+    }
+}

@@ -1,0 +1,377 @@
+//! A running service with a clock and a node in the test's hand.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use poa_chassis::client::{PeerChannel, Peers};
+use poa_chassis::keyring::{self, Keyring};
+use poa_chassis::token::{AccessClaims, sign_access};
+use poa_chassis::{AdminServer, Deps, InProcess, Lifecycle, Readiness, Target, run_app};
+use poa_common::{AccountId, Env, TypedId};
+use poa_escrow::Config;
+use poa_escrow::lightning::{Dispatcher, Lightning};
+use poa_payment::simulated::{OpenError, Options, SimulatedNode};
+use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient;
+use poa_proto::escrow::v1::escrow_internal_service_client::EscrowInternalServiceClient;
+use poa_proto::escrow::v1::escrow_service_client::EscrowServiceClient;
+use poa_proto::escrow::v1::faucet_service_client::FaucetServiceClient;
+use poa_proto::escrow::v1::{
+    AuditLedgerRequest, CreateDepositRequest, CreateOutsideInvoiceRequest, CreateWithdrawalRequest, Deposit,
+    GetBalanceRequest, GetWithdrawalRequest, LedgerAudit, LedgerEntry, ListLedgerEntriesRequest,
+    PayInvoiceRequest, Withdrawal, withdrawal,
+};
+use poa_storage::DatabaseConfig;
+use poa_testkit::{TestClock, eventually};
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use crate::chain;
+
+const AUDIENCE: &str = "proof-of-agent";
+const SERVICES: [&str; 4] = ["task", "escrow", "auth", "attestation"];
+pub(crate) const ALL_SCOPES: &str = "money.read money.deposit money.withdraw tasks.write";
+/// Until a worker must have done what a test waits for.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A deployment: keys, database and node outlive a restart of the service.
+pub(crate) struct World {
+    pub(crate) env: Env,
+    pub(crate) clock: TestClock,
+    pub(crate) url: String,
+    /// The keys, which replicas share.
+    folder: Arc<TempDir>,
+    /// The node's file, which they do not.
+    node_file: PathBuf,
+    config: Config,
+    running: Option<Running>,
+}
+
+struct Running {
+    node: SimulatedNode,
+    pipe: InProcess,
+    admin: InProcess,
+    lifecycle: Lifecycle,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// Somebody with an account.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) account: AccountId,
+    pub(crate) token: String,
+}
+
+pub(crate) async fn world() -> World {
+    world_with(|_| {}).await
+}
+
+pub(crate) async fn world_with(change: impl FnOnce(&mut Config)) -> World {
+    let (env, clock) = poa_testkit::env(7);
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    keyring::provision(&folder.path().join("keys"), &SERVICES, &env).unwrap();
+    let root = chain::trust_root().to_json().unwrap();
+    std::fs::write(folder.path().join("keys/trust-root.json"), root).unwrap();
+    let url = poa_testkit::fresh_database("escrow").await;
+    let mut config = Config { database: DatabaseConfig::new(url.clone()), ..Config::default() };
+    config.server.keys_dir = folder.path().join("keys");
+    config.deposits.poll_ms = 50;
+    config.withdrawals.poll_ms = 50;
+    config.withdrawals.call_timeout_ms = 500;
+    config.withdrawals.lost_margin_seconds = 0;
+    change(&mut config);
+    let node_file = folder.path().join("node.journal");
+    let mut world = World { env, clock, url, folder, node_file, config, running: None };
+    world.start().await;
+    world
+}
+
+/// A request with an access token.
+pub(crate) fn with<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+/// The code and the reason of a refusal.
+pub(crate) fn refusal<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String) {
+    let status = outcome.unwrap_err();
+    (status.code(), poa_chassis::failure(&status).reason)
+}
+
+/// One fact of a refusal.
+pub(crate) fn fact<T: std::fmt::Debug>(outcome: Result<T, Status>, key: &str) -> String {
+    let status = outcome.unwrap_err();
+    poa_chassis::failure(&status).metadata.get(key).cloned().unwrap_or_default()
+}
+
+// === impl World ===
+
+impl World {
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// A second server on the same database and keys, with a node of its own.
+    pub(crate) async fn replica(&self) -> Self {
+        let mut replica = Self {
+            env: self.env.clone(),
+            clock: self.clock.clone(),
+            url: self.url.clone(),
+            folder: Arc::clone(&self.folder),
+            node_file: self.folder.path().join("replica.journal"),
+            config: self.config.clone(),
+            running: None,
+        };
+        replica.start().await;
+        replica
+    }
+
+    /// Changes the configuration of the next start.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
+    /// Starts the service on its database and node, as they are.
+    pub(crate) async fn start(&mut self) {
+        let (node, payer) = loop {
+            match SimulatedNode::open(&Options::new(&self.node_file), self.env.clone()) {
+                Ok(opened) => break opened,
+                // The last connection of the service before is still closing.
+                Err(OpenError::InUse { .. }) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        let keyring = Arc::new(Keyring::open(&self.keys(), "escrow", AUDIENCE, &self.env).unwrap());
+        let deps = Deps {
+            env: self.env.clone(),
+            peers: Peers::new(BTreeMap::new(), Arc::clone(&keyring)),
+            keyring,
+            lifecycle: Lifecycle::default(),
+            readiness: Readiness::default(),
+        };
+        let lightning = Lightning::simulated(node.clone(), Dispatcher::new(payer));
+        let config = self.config.clone();
+        let mut app = poa_escrow::build_on(config.clone(), deps.clone(), lightning).await.unwrap();
+        assert!(deps.readiness.missing().is_empty());
+        let (pipe, listen) = InProcess::pair();
+        let (admin, admin_listen) = InProcess::pair();
+        let lifecycle = deps.lifecycle.clone();
+        let routes = app.admin.take().unwrap();
+        let operators =
+            AdminServer::new(deps.readiness.clone(), &lifecycle).with(routes, &config.server, &deps);
+        let admin_task = tokio::spawn({
+            let (server, lifecycle) = (config.server.clone(), lifecycle.clone());
+            async move { operators.serve(admin_listen, &server, &lifecycle).await.unwrap() }
+        });
+        let serving = tokio::spawn(async move { run_app(app, &config.server, &deps, listen).await.unwrap() });
+        self.running = Some(Running { node, pipe, admin, lifecycle, tasks: [serving, admin_task] });
+    }
+
+    /// Stops the service in order, and lets go of the node.
+    pub(crate) async fn stop(&mut self) {
+        let Running { node, pipe, admin, lifecycle, tasks } = self.running.take().unwrap();
+        drop((node, pipe, admin));
+        lifecycle.begin_drain();
+        lifecycle.stop(SOON).await;
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    /// The node.
+    pub(crate) fn node(&self) -> &SimulatedNode {
+        &self.running().node
+    }
+
+    fn peers(&self, caller: &'static str) -> Peers {
+        let keyring = Keyring::open(&self.keys(), caller, AUDIENCE, &self.env).unwrap();
+        let running = self.running();
+        let targets = BTreeMap::from([
+            ("escrow".to_owned(), Target::InProcess(running.pipe.clone())),
+            ("admin".to_owned(), Target::InProcess(running.admin.clone())),
+        ]);
+        Peers::new(targets, Arc::new(keyring))
+    }
+
+    pub(crate) fn public_channel(&self) -> Channel {
+        self.peers("auth").channel("escrow").unwrap()
+    }
+
+    pub(crate) fn admin_channel(&self) -> Channel {
+        self.peers("auth").channel("admin").unwrap()
+    }
+
+    pub(crate) fn escrow(&self) -> EscrowServiceClient<Channel> {
+        EscrowServiceClient::new(self.public_channel())
+    }
+
+    pub(crate) fn faucet(&self) -> FaucetServiceClient<Channel> {
+        FaucetServiceClient::new(self.public_channel())
+    }
+
+    /// The internal methods, as another service calls them.
+    pub(crate) fn internal_as(&self, caller: &'static str) -> EscrowInternalServiceClient<PeerChannel> {
+        EscrowInternalServiceClient::new(self.peers(caller).identified("escrow").unwrap())
+    }
+
+    /// The internal methods, as Task calls them.
+    pub(crate) fn internal(&self) -> EscrowInternalServiceClient<PeerChannel> {
+        self.internal_as("task")
+    }
+
+    pub(crate) async fn audit(&self) -> LedgerAudit {
+        let token = std::fs::read_to_string(self.keys().join("admin.token")).unwrap();
+        let mut client = EscrowAdminServiceClient::new(self.admin_channel());
+        let answer = client.audit_ledger(with(token.trim(), AuditLedgerRequest {})).await.unwrap();
+        answer.into_inner().audit.unwrap()
+    }
+
+    /// Every invariant holds.
+    pub(crate) async fn assert_sound(&self) {
+        let audit = self.audit().await;
+        assert!(
+            audit.clean,
+            "{:#?}",
+            audit.checks.iter().filter(|check| check.violations > 0).collect::<Vec<_>>()
+        );
+    }
+
+    pub(crate) async fn sql(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.unwrap()
+    }
+
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&mut self.sql().await).await.unwrap()
+    }
+
+    pub(crate) fn request_id(&self) -> String {
+        uuid::Uuid::from_bytes(self.env.random()).to_string()
+    }
+
+    /// A token that auth's own key signs.
+    pub(crate) fn token(&self, account: AccountId, scope: &str, seconds: i64) -> String {
+        let key: SigningKey = keyring::signing_key(&self.keys().join("jwt.key"), &self.env).unwrap();
+        let now = self.env.now().unix_timestamp();
+        let claims = AccessClaims {
+            iss: "auth".to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: account,
+            scope: scope.to_owned(),
+            agent: None,
+            sid: None,
+            iat: now,
+            exp: now + seconds,
+        };
+        sign_access(&key, &keyring::key_id(&key.verifying_key()), &claims).unwrap()
+    }
+
+    pub(crate) fn user(&self) -> User {
+        let account = self.env.new_id();
+        User { account, token: self.token(account, ALL_SCOPES, 600) }
+    }
+
+    /// The same user with a token of now.
+    pub(crate) fn again(&self, user: &User) -> User {
+        User { account: user.account, token: self.token(user.account, ALL_SCOPES, 600) }
+    }
+
+    /// An id that nobody has.
+    pub(crate) fn nobody<T: TypedId>(&self) -> String {
+        self.env.new_id::<T>().to_string()
+    }
+
+    /// A user with a balance that came in as a deposit.
+    pub(crate) async fn rich(&self, msat: i64) -> User {
+        let user = self.user();
+        self.fund(&user, msat).await;
+        user
+    }
+
+    pub(crate) async fn fund(&self, user: &User, msat: i64) {
+        let (before, _) = self.balance(user).await;
+        let deposit = self.deposit(user, msat).await;
+        self.pay(user, &deposit.invoice).await.unwrap();
+        eventually(SOON, "the deposit is credited", async || self.balance(user).await.0 == before + msat)
+            .await;
+    }
+
+    pub(crate) async fn deposit(&self, user: &User, msat: i64) -> Deposit {
+        let request = CreateDepositRequest { request_id: self.request_id(), amount_msat: msat };
+        self.escrow().create_deposit(with(&user.token, request)).await.unwrap().into_inner().deposit.unwrap()
+    }
+
+    pub(crate) async fn pay(&self, user: &User, invoice: &str) -> Result<i64, Status> {
+        let request = PayInvoiceRequest { invoice: invoice.to_owned() };
+        Ok(self.faucet().pay_invoice(with(&user.token, request)).await?.into_inner().amount_msat)
+    }
+
+    /// Available and held.
+    pub(crate) async fn balance(&self, user: &User) -> (i64, i64) {
+        let answer = self.escrow().get_balance(with(&user.token, GetBalanceRequest {})).await.unwrap();
+        let balance = answer.into_inner().balance.unwrap();
+        (balance.available_msat, balance.held_msat)
+    }
+
+    pub(crate) async fn entries(&self, user: &User) -> Vec<LedgerEntry> {
+        let request = ListLedgerEntriesRequest { page_size: 200, page_token: String::new() };
+        self.escrow().list_ledger_entries(with(&user.token, request)).await.unwrap().into_inner().entries
+    }
+
+    pub(crate) async fn outside_invoice(&self, user: &User, msat: i64) -> String {
+        let request = CreateOutsideInvoiceRequest { amount_msat: msat };
+        let answer = self.faucet().create_outside_invoice(with(&user.token, request)).await.unwrap();
+        answer.into_inner().invoice
+    }
+
+    pub(crate) async fn withdraw(
+        &self,
+        user: &User,
+        invoice: &str,
+        limit: Option<i64>,
+    ) -> Result<Withdrawal, Status> {
+        let request = CreateWithdrawalRequest {
+            request_id: self.request_id(),
+            invoice: invoice.to_owned(),
+            fee_limit_msat: limit,
+        };
+        let answer = self.escrow().create_withdrawal(with(&user.token, request)).await?;
+        Ok(answer.into_inner().withdrawal.unwrap())
+    }
+
+    pub(crate) async fn withdrawal(&self, user: &User, id: &str) -> Withdrawal {
+        let request = GetWithdrawalRequest { withdrawal_id: id.to_owned() };
+        self.escrow()
+            .get_withdrawal(with(&user.token, request))
+            .await
+            .unwrap()
+            .into_inner()
+            .withdrawal
+            .unwrap()
+    }
+
+    /// Waits until a withdrawal stands there, and answers with it.
+    pub(crate) async fn reaches(&self, user: &User, id: &str, state: withdrawal::State) -> Withdrawal {
+        let what = format!("the withdrawal is {}", state.as_str_name());
+        eventually(SOON, &what, async || self.withdrawal(user, id).await.state() == state).await;
+        self.withdrawal(user, id).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.lifecycle.begin_drain();
+            running.lifecycle.stopping().cancel();
+        }
+    }
+}
