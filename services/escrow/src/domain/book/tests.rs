@@ -310,3 +310,31 @@ fn an_account_of_the_platform_can_neither_pay_nor_be_paid() {
     let refused = book.decide(&Command::Hold(Box::new(order))).unwrap_err();
     assert_eq!(refused, Refusal::NotAnAccount);
 }
+
+#[test]
+fn a_return_that_was_decided_before_another_dispatch_gives_nothing_back() {
+    let mut book = book();
+    let credit = CreditDeposit { deposit: id(0), paid: Msat::new(5_000), transfer: id(1), time: TIME };
+    book.decide(&Command::CreditDeposit(credit)).unwrap();
+    let reserve = ReserveWithdrawal { withdrawal: reserved(1, 0, 1_000, 10), transfer: id(2) };
+    book.decide(&Command::ReserveWithdrawal(Box::new(reserve))).unwrap();
+    let row = book.withdrawals.get(&id(1)).cloned().unwrap();
+    book.withdrawals.put(row.id, Withdrawal { state: withdrawal::State::Dispatched, dispatches: 2, ..row });
+    let back = |dispatches| {
+        let (withdrawal, transfer) = (id(1), id(3));
+        Command::ReturnWithdrawal(ReturnWithdrawal {
+            withdrawal,
+            dispatches,
+            failure: "full",
+            transfer,
+            time: TIME,
+        })
+    };
+    for earlier in [0, 1] {
+        let refused = book.decide(&back(earlier)).unwrap_err();
+        assert_eq!(refused, Refusal::WrongState { subject: "the withdrawal", state: "dispatched" });
+    }
+    assert_eq!(book.account(Owner::User(user(0))).held, Msat::new(1_010));
+    book.decide(&back(2)).unwrap();
+    assert_eq!(book.account(Owner::User(user(0))).held, Msat::ZERO);
+}
