@@ -8,6 +8,9 @@ const PORT: u16 = 3000;
 /// The admin port where nothing else is said.
 const ADMIN_PORT: u16 = 9100;
 
+/// HTTP/2 streams of one caller's connection.
+const STREAMS_PER_CALLER: u32 = 256;
+
 /// The gateway's configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,8 +22,10 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// Rate limits, in tokens: a read costs 1, a task 10, a sign-in 50.
     pub rates: Rates,
-    /// Connections kept to each service: one HTTP/2 connection is one lock.
+    /// Connections kept to each service for calls, and as many for streams: one HTTP/2 connection is one lock.
     pub connections_per_service: usize,
+    /// What one caller may hold open.
+    pub open: Open,
 }
 
 /// Rate limits of the edge.
@@ -37,11 +42,22 @@ pub struct Rates {
     pub account_burst: u32,
 }
 
+/// What one caller may hold open.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Open {
+    /// Calls that one IP address may have under way at once.
+    pub calls_per_ip: usize,
+    /// Streams that one account may have open at once.
+    pub streams_per_account: usize,
+}
+
 // === impl Config ===
 
 impl Default for Config {
     fn default() -> Self {
         let mut server = ServerConfig::on_ports(PORT, ADMIN_PORT);
+        server.limits.streams_per_connection = STREAMS_PER_CALLER;
         for (service, port) in [("auth", 50051), ("task", 50052), ("escrow", 50053), ("attestation", 50054)] {
             server.peers.insert(service.to_owned(), format!("http://127.0.0.1:{port}"));
         }
@@ -50,6 +66,7 @@ impl Default for Config {
             cors_origins: vec!["http://localhost:3000".to_owned(), "http://127.0.0.1:3000".to_owned()],
             rates: Rates::default(),
             connections_per_service: 2,
+            open: Open::default(),
         }
     }
 }
@@ -57,5 +74,11 @@ impl Default for Config {
 impl Default for Rates {
     fn default() -> Self {
         Self { per_ip: 2_000, ip_burst: 5_000, per_account: 1_000, account_burst: 3_000 }
+    }
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { calls_per_ip: 256, streams_per_account: 256 }
     }
 }

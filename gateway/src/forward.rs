@@ -12,8 +12,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use poa_chassis::keyring::Keyring;
 use poa_chassis::{Error, status};
+use poa_common::FieldViolation;
 use poa_proto::Method;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
@@ -28,6 +30,11 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How much earlier the service is to answer than the caller stops waiting.
 const HEAD_START: Duration = Duration::from_millis(10);
 
+/// How long a caller may take to send its one message.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The bytes before a message: a flag and its length.
+const FRAME_HEAD: usize = 5;
+
 /// What all routes share.
 #[derive(Clone)]
 pub(crate) struct Forwarder(Arc<Shared>);
@@ -37,6 +44,8 @@ struct Shared {
     keyring: Arc<Keyring>,
     limiter: Arc<Limiter>,
     api_keys: Arc<ApiKeys>,
+    /// Bytes of one request message.
+    max_message: usize,
 }
 
 /// The route of one method.
@@ -54,8 +63,9 @@ impl Forwarder {
         keyring: Arc<Keyring>,
         limiter: Arc<Limiter>,
         api_keys: Arc<ApiKeys>,
+        max_message: usize,
     ) -> Self {
-        Self(Arc::new(Shared { upstreams, keyring, limiter, api_keys }))
+        Self(Arc::new(Shared { upstreams, keyring, limiter, api_keys, max_message }))
     }
 
     /// The route of one method.
@@ -69,16 +79,23 @@ impl Forwarder {
 impl Route {
     async fn forward(self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         let shared = &self.shared.0;
-        shared.limiter.charge_address(address(&request), self.method.cost)?;
+        let address = address(&request);
+        shared.limiter.charge_address(address, self.method.cost)?;
+        let _call = shared.limiter.hold_call(address)?;
         if let Some(secret) = shared.api_keys.secret_of(request.headers()) {
             let token = shared.api_keys.exchange(secret).await?;
             request.headers_mut().insert(header::AUTHORIZATION, token);
         }
+        let mut stream = None;
         if !self.method.anonymous {
             let token = bearer(&request).ok_or(Error::CredentialsInvalid { problem: "missing" })?;
             let principal = shared.keyring.verify_access(token)?;
             shared.limiter.charge_account(principal.account_id, self.method.cost)?;
+            if self.method.server_streaming {
+                stream = Some(shared.limiter.hold_stream(principal.account_id)?);
+            }
         }
+        let mut request = whole(request, shared.max_message).await?;
         let budget = self.budget(&mut request);
         let (name, channel) = shared
             .upstreams
@@ -86,7 +103,14 @@ impl Route {
             .ok_or_else(|| Error::Internal("a public method has no service behind it".into()))?;
         let answer = tokio::time::timeout(budget, channel.oneshot(request)).await;
         match answer {
-            Ok(Ok(response)) => Ok(response),
+            // The stream counts until its body is dropped, wherever that ends.
+            Ok(Ok(response)) => Ok(response.map(|body| match stream {
+                Some(held) => Body::new(body.map_frame(move |frame| {
+                    let _held = &held;
+                    frame
+                })),
+                None => body,
+            })),
             Ok(Err(error)) => {
                 tracing::warn!(
                     service = name,
@@ -130,6 +154,22 @@ impl Service<Request<axum::body::Body>> for Route {
             async move { Ok(route.forward(request).await.unwrap_or_else(|error| status(error).into_http())) },
         )
     }
+}
+
+/// The request with its one message read whole: a caller who sends slowly waits here, not at a service.
+async fn whole(request: Request<Body>, max_message: usize) -> Result<Request<Body>, Error> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, max_message + FRAME_HEAD).collect();
+    let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| Error::DeadlineExceeded)?;
+    let body = body.map_err(|error| {
+        let description = if error.is::<LengthLimitError>() {
+            format!("the message is larger than {max_message} bytes")
+        } else {
+            "the message was not sent whole".to_owned()
+        };
+        Error::FieldsInvalid(vec![FieldViolation { field: "(message)".to_owned(), description }])
+    })?;
+    Ok(Request::from_parts(head, Body::new(Full::new(body.to_bytes()))))
 }
 
 /// The caller's IP address, as the connection has it: no header is believed.

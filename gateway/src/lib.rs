@@ -6,6 +6,7 @@ mod cors;
 mod forward;
 mod headers;
 mod limits;
+mod open;
 mod page;
 mod upstreams;
 
@@ -17,7 +18,7 @@ use poa_chassis::{BuildError, Deps, Edge};
 use poa_proto::{Audience, METHODS};
 use tonic::service::Routes;
 
-pub use config::{Config, Rates};
+pub use config::{Config, Open, Rates};
 
 use api_keys::ApiKeys;
 use forward::Forwarder;
@@ -27,10 +28,12 @@ use upstreams::Upstreams;
 /// Builds the gateway: a route for each public method of the descriptors, and nothing else.
 pub async fn build(config: Config, deps: Deps) -> Result<Edge, BuildError> {
     let upstreams = Upstreams::new(&deps.peers, config.connections_per_service)?;
-    let limiter = Arc::new(Limiter::new(&config.rates)?);
+    let limiter = Arc::new(Limiter::new(&config.rates, &config.open)?);
     let api_keys = Arc::new(ApiKeys::new(deps.peers.identified("auth")?));
 
-    let forwarder = Forwarder::new(upstreams.clone(), Arc::clone(&deps.keyring), limiter.clone(), api_keys);
+    let max_message = config.server.limits.decode_bytes;
+    let forwarder =
+        Forwarder::new(upstreams.clone(), Arc::clone(&deps.keyring), limiter.clone(), api_keys, max_message);
     let mut methods = Router::new();
     for method in METHODS.iter().filter(|method| method.audience == Audience::Public) {
         methods = methods.route_service(method.path, forwarder.of(method));

@@ -12,7 +12,8 @@ use poa_chassis::Error;
 use poa_common::AccountId;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Rates;
+use crate::config::{Open, Rates};
+use crate::open::{Held, OpenCounts};
 
 /// How often buckets that are full again are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -24,12 +25,18 @@ pub(crate) struct Limiter {
     addresses: Buckets<IpAddr>,
     accounts: Buckets<AccountId>,
     clock: DefaultClock,
+    calls: OpenCounts<IpAddr>,
+    streams: OpenCounts<AccountId>,
+    open: Open,
 }
+
+/// When to try again for a caller who has too much open.
+const OPEN_RETRY: Duration = Duration::from_millis(500);
 
 // === impl Limiter ===
 
 impl Limiter {
-    pub(crate) fn new(rates: &Rates) -> Result<Self, String> {
+    pub(crate) fn new(rates: &Rates, open: &Open) -> Result<Self, String> {
         let quota = |name: &str, per_second: u32, burst: u32| {
             let per_second =
                 NonZeroU32::new(per_second).ok_or_else(|| format!("rates.{name} must be above 0"))?;
@@ -41,6 +48,9 @@ impl Limiter {
             addresses: RateLimiter::dashmap(quota("per_ip", rates.per_ip, rates.ip_burst)?),
             accounts: RateLimiter::dashmap(quota("per_account", rates.per_account, rates.account_burst)?),
             clock: DefaultClock::default(),
+            calls: OpenCounts::new(),
+            streams: OpenCounts::new(),
+            open: open.clone(),
         })
     }
 
@@ -50,6 +60,19 @@ impl Limiter {
             Some(address) => charge(&self.addresses, &grouped(address), cost, &self.clock),
             None => Ok(()),
         }
+    }
+
+    /// Counts a call of an address until the guard is dropped. A caller inside of this process has none.
+    pub(crate) fn hold_call(&self, address: Option<IpAddr>) -> Result<Option<Held<IpAddr>>, Error> {
+        let Some(address) = address else { return Ok(None) };
+        let held = self.calls.hold(grouped(address), self.open.calls_per_ip);
+        held.map(Some).ok_or(Error::RateLimited { retry_after: OPEN_RETRY })
+    }
+
+    /// Counts a stream of an account until the guard is dropped.
+    pub(crate) fn hold_stream(&self, account: AccountId) -> Result<Held<AccountId>, Error> {
+        let held = self.streams.hold(account, self.open.streams_per_account);
+        held.ok_or(Error::RateLimited { retry_after: OPEN_RETRY })
     }
 
     /// Takes a method's cost from the bucket of an account.
@@ -102,7 +125,8 @@ mod tests {
     use super::*;
 
     fn limiter() -> Limiter {
-        Limiter::new(&Rates { per_ip: 1, ip_burst: 10, per_account: 1, account_burst: 10 }).unwrap()
+        let rates = Rates { per_ip: 1, ip_burst: 10, per_account: 1, account_burst: 10 };
+        Limiter::new(&rates, &Open::default()).unwrap()
     }
 
     #[test]

@@ -28,9 +28,12 @@ pub(crate) struct Upstreams {
     channels: Arc<BTreeMap<&'static str, Service>>,
 }
 
+/// The connections to one service. Streams have their own, so that open ones leave room for calls; the probe too.
 #[derive(Debug)]
 struct Service {
-    channels: Vec<Channel>,
+    calls: Vec<Channel>,
+    streams: Vec<Channel>,
+    probe: Channel,
     next: AtomicUsize,
 }
 
@@ -40,8 +43,9 @@ impl Upstreams {
     pub(crate) fn new(peers: &Peers, connections: usize) -> io::Result<Self> {
         let mut channels = BTreeMap::new();
         for name in SERVICES {
-            let kept = (0..connections.max(1)).map(|_| peers.channel(name)).collect::<io::Result<_>>()?;
-            channels.insert(name, Service { channels: kept, next: AtomicUsize::new(0) });
+            let some = || (0..connections.max(1)).map(|_| peers.channel(name)).collect::<io::Result<_>>();
+            let (calls, streams, probe) = (some()?, some()?, peers.channel(name)?);
+            channels.insert(name, Service { calls, streams, probe, next: AtomicUsize::new(0) });
         }
         Ok(Self { channels: Arc::new(channels) })
     }
@@ -54,11 +58,8 @@ impl Upstreams {
             .iter()
             .find(|(name, _)| package.strip_prefix(**name).is_some_and(|rest| rest.starts_with('.')))?;
         let turn = service.next.fetch_add(1, Ordering::Relaxed);
-        service
-            .channels
-            .get(turn.checked_rem(service.channels.len())?)
-            .cloned()
-            .map(|channel| (*name, channel))
+        let channels = if method.server_streaming { &service.streams } else { &service.calls };
+        channels.get(turn.checked_rem(channels.len())?).cloned().map(|channel| (*name, channel))
     }
 
     /// Keeps the latch ready while every service says that it serves.
@@ -67,11 +68,8 @@ impl Upstreams {
         latch: Latch,
         stopping: CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
-        let services: Vec<(&'static str, Channel)> = self
-            .channels
-            .iter()
-            .filter_map(|(name, service)| service.channels.first().cloned().map(|channel| (*name, channel)))
-            .collect();
+        let services: Vec<(&'static str, Channel)> =
+            self.channels.iter().map(|(name, service)| (*name, service.probe.clone())).collect();
         async move {
             let mut was_up = None;
             loop {

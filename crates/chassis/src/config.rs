@@ -36,7 +36,7 @@ pub struct ServerConfig {
 pub struct Limits {
     /// Requests served at once; more are refused with OVERLOADED.
     pub in_flight: usize,
-    /// HTTP/2 streams of one connection.
+    /// HTTP/2 streams of one connection. A service's connections are the gateway's, which carry many callers.
     pub streams_per_connection: u32,
     /// Bytes of all headers of one request.
     pub header_bytes: u32,
@@ -128,7 +128,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             in_flight: 1_024,
-            streams_per_connection: 256,
+            streams_per_connection: 4_096,
             header_bytes: 8 * 1_024,
             decode_bytes: 256 * 1_024,
             encode_bytes: 1_024 * 1_024,

@@ -278,7 +278,7 @@ impl Served for Edge {
     }
 
     async fn serve(self, config: &ServerConfig, deps: &Deps, listen: Listen) -> Result<(), BuildError> {
-        let router = wrap_edge(self.0, &config.limits);
+        let router = wrap_edge(self.0, &config.limits, &deps.lifecycle);
         Ok(serve_grpc(listen, router, config, deps.lifecycle.draining()).await?)
     }
 }

@@ -1,6 +1,7 @@
 //! A gateway with an escrow that shows the headers it got, and an auth that knows one API key.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use poa_chassis::config::ServerConfig;
 use poa_chassis::keyring::{self, Keyring};
 use poa_chassis::token::{AccessClaims, sign_access};
 use poa_chassis::{
-    App, Deps, Error, InProcess, Lifecycle, Readiness, Served as _, Target, run_app, status, system_env,
+    App, Deps, Error, InProcess, Lifecycle, Readiness, Served as _, Target, bind, run_app, status, system_env,
 };
 use poa_common::{AccountId, Env, TypedId as _};
 use poa_gateway::Config;
@@ -30,13 +31,16 @@ use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
+/// The feed.
+const WATCH: &str = "/poa.task.v1.TaskService/WatchOpenTasks";
 /// The one API key that auth knows.
 pub(crate) const API_KEY: &str = "poak_0123456789";
 
 pub(crate) struct Edge {
     keys: TempDir,
     env: Env,
-    public: InProcess,
+    public: SocketAddr,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) exchanges: Arc<AtomicUsize>,
 }
 
@@ -57,26 +61,35 @@ impl Edge {
         let auth = Auth { token, exchanges: Arc::clone(&exchanges) };
         let auth = serve(keys.path(), &env, "auth", Routes::new(AuthInternalServiceServer::new(auth)));
         let escrow = serve(keys.path(), &env, "escrow", Routes::new(FaucetServiceServer::new(Escrow)));
-        // Nobody accepts on the pipes of task and attestation: they are down.
+        let feed = axum::Router::new().route(WATCH, axum::routing::post(endless_feed));
+        let task = serve(keys.path(), &env, "task", Routes::from(feed));
+        // Nobody accepts on the pipe of attestation: it is down.
         let (down, _) = InProcess::pair();
-        let targets = [("auth", auth), ("escrow", escrow), ("task", down.clone()), ("attestation", down)];
+        let targets = [("auth", auth), ("escrow", escrow), ("task", task), ("attestation", down)];
         let targets = targets.map(|(name, pipe)| (name.to_owned(), Target::InProcess(pipe)));
 
         let mut config = Config::default();
         config.server.keys_dir = keys.path().to_owned();
         change(&mut config);
         let deps = deps(keys.path(), &env, "gateway", targets.into());
-        let (public, listen) = InProcess::pair();
+        let (listen, public) = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
+        let lifecycle = deps.lifecycle.clone();
         let edge = poa_gateway::build(config.clone(), deps.clone()).await.expect("a gateway");
         tokio::spawn(
             async move { edge.serve(&config.server, &deps, listen).await.expect("the gateway runs") },
         );
-        Self { keys, env, public, exchanges }
+        Self { keys, env, public, lifecycle, exchanges }
     }
 
     pub(crate) fn channel(&self) -> Channel {
-        let targets = BTreeMap::from([("gateway".to_owned(), Target::InProcess(self.public.clone()))]);
+        let targets =
+            BTreeMap::from([("gateway".to_owned(), Target::Address(format!("http://{}", self.public)))]);
         deps(self.keys.path(), &self.env, "task", targets).peers.channel("gateway").expect("a channel")
+    }
+
+    /// Where the gateway listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.public
     }
 
     pub(crate) fn faucet(&self) -> FaucetServiceClient<Channel> {
@@ -86,6 +99,18 @@ impl Edge {
     pub(crate) fn token(&self) -> String {
         access_token(self.keys.path(), &self.env)
     }
+}
+
+/// One empty message, then silence.
+async fn endless_feed() -> axum::response::Response {
+    let first = http_body_util::StreamBody::new(futures_util::StreamExt::chain(
+        futures_util::stream::iter([Ok::<_, std::convert::Infallible>(http_body::Frame::data(
+            vec![0; 5].into(),
+        ))]),
+        futures_util::stream::pending(),
+    ));
+    let response = axum::response::Response::builder().header("content-type", "application/grpc");
+    response.body(axum::body::Body::new(first)).expect("a response")
 }
 
 fn deps(keys: &Path, env: &Env, name: &'static str, targets: BTreeMap<String, Target>) -> Deps {

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use poa_chassis::failure;
 use poa_proto::auth::v1::ExchangeApiKeyRequest;
 use poa_proto::auth::v1::auth_internal_service_client::AuthInternalServiceClient;
+use poa_proto::task::v1::WatchOpenTasksRequest;
+use poa_proto::task::v1::task_service_client::TaskServiceClient;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Code;
 
 use crate::edge::{API_KEY, Edge, pay};
@@ -96,4 +99,71 @@ async fn an_error_of_a_service_arrives_with_its_details() {
     request.metadata_mut().insert("authorization", bearer);
     let refused = edge.faucet().create_outside_invoice(request).await.expect_err("overloaded");
     assert_eq!((refused.code(), failure(&refused).reason.as_str()), (Code::Unavailable, "OVERLOADED"));
+}
+
+fn feed(
+    edge: &Edge,
+    token: &str,
+) -> (TaskServiceClient<tonic::transport::Channel>, tonic::Request<WatchOpenTasksRequest>) {
+    let mut request = tonic::Request::new(WatchOpenTasksRequest::default());
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    (TaskServiceClient::new(edge.channel()), request)
+}
+
+#[tokio::test]
+async fn an_account_that_holds_too_many_streams_is_refused_and_calls_of_others_go_on() {
+    let edge = Edge::start(|config| config.open.streams_per_account = 2).await;
+    let token = edge.token();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let (mut client, request) = feed(&edge, &token);
+        let mut stream = client.watch_open_tasks(request).await.expect("a stream").into_inner();
+        assert!(stream.message().await.expect("a message").is_some());
+        held.push(stream);
+    }
+    let (mut client, request) = feed(&edge, &token);
+    let refused = client.watch_open_tasks(request).await.expect_err("too many");
+    assert_eq!(failure(&refused).reason, "RATE_LIMITED");
+    let (mut client, request) = feed(&edge, &edge.token());
+    assert!(client.watch_open_tasks(request).await.is_ok(), "another account is not touched");
+    drop(held);
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (mut client, request) = feed(&edge, &token);
+        if client.watch_open_tasks(request).await.is_ok() {
+            break;
+        }
+        assert!(Instant::now() < end, "a closed stream still counts");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_drain_ends_open_streams_with_unavailable() {
+    let edge = Edge::start(|_| {}).await;
+    let (mut client, request) = feed(&edge, &edge.token());
+    let mut stream = client.watch_open_tasks(request).await.expect("a stream").into_inner();
+    assert!(stream.message().await.expect("a message").is_some());
+    edge.lifecycle.begin_drain();
+    assert_eq!(stream.message().await.expect_err("the end").code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_send_its_message_is_cut_off_and_reaches_no_service() {
+    let edge = Edge::start(|_| {}).await;
+    let mut socket = tokio::net::TcpStream::connect(edge.address()).await.expect("a connection");
+    let head = format!(
+        "POST /poa.escrow.v1.FaucetService/PayInvoice HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/grpc-web+proto\r\nauthorization: Bearer {}\r\ncontent-length: 5\r\n\r\n",
+        edge.token()
+    );
+    socket.write_all(head.as_bytes()).await.expect("the head");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(9), socket.read_to_end(&mut answer)).await;
+    read.expect("an answer long before the method's own limit").expect("an answer");
+    assert!(
+        String::from_utf8_lossy(&answer).contains("grpc-status: 4"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
 }

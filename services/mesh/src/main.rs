@@ -61,9 +61,8 @@ fn start(arguments: &Arguments) -> Result<(), BuildError> {
     config.data_dir = std::path::absolute(&config.data_dir)?;
     match arguments.command {
         Some(Command::Init) => {
-            let keys = config.keys_dir();
-            provision::deployment(&keys, config.network, &poa_chassis::system_env())?;
-            println!("keys and trust root are in {}", keys.display());
+            provision::deployment(&config, &poa_chassis::system_env())?;
+            println!("keys and trust root are in {}", config.keys_dir().display());
             Ok(())
         }
         None => {

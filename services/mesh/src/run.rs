@@ -26,9 +26,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) async fn mesh(mut config: Config) -> Result<(), BuildError> {
     poa_chassis::metrics::install();
     let env = system_env();
-    std::fs::create_dir_all(&config.data_dir)
-        .map_err(|error| format!("cannot make the data folder {}: {error}", config.data_dir.display()))?;
-    provision::deployment(&config.keys_dir(), config.network, &env)?;
+    provision::deployment(&config, &env)?;
     // Bound before anything is started: a port in use should be the first thing to be heard of.
     let (listen, address) = bind(config.listen).await.map_err(|error| hint(&error, "POA__LISTEN"))?;
     let (admin_listen, admin_address) =

@@ -64,6 +64,18 @@ pub(super) async fn layer(
     response.map(|body| bounded(body, asked.map(|_| deadline), token_end, draining))
 }
 
+/// At an edge, which forwards what others bound: streams end when the server drains, and nothing else.
+pub(super) async fn drain_layer(
+    State(draining): State<CancellationToken>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let streaming =
+        poa_proto::Method::find(request.uri().path()).is_some_and(|method| method.server_streaming);
+    let response = next.run(request).await;
+    if streaming { response.map(|body| bounded(body, None, LONGEST_STREAM, draining)) } else { response }
+}
+
 /// A stream's body that ends, with its status, at the deadline, with the token, or when the server drains.
 fn bounded(body: Body, deadline: Option<Instant>, token_end: Duration, draining: CancellationToken) -> Body {
     let end = async move {
@@ -84,9 +96,10 @@ fn bounded(body: Body, deadline: Option<Instant>, token_end: Duration, draining:
     let stream = futures_util::stream::unfold(Some((frames, cut)), |state| async move {
         let (mut frames, mut cut) = state?;
         tokio::select! {
+            // The end first: a reader who is always behind would never see it else.
             biased;
-            frame = frames.next() => frame.map(|frame| (frame, Some((frames, cut)))),
             error = &mut cut => Some((Ok(Frame::trailers(trailers(error))), None)),
+            frame = frames.next() => frame.map(|frame| (frame, Some((frames, cut)))),
         }
     });
     Body::new(StreamBody::new(stream))

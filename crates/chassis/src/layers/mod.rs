@@ -30,9 +30,10 @@ pub fn wrap(router: Router, gate: Arc<Gate>, limits: &Limits, lifecycle: &Lifecy
         .layer(axum::middleware::from_fn(trace::layer))
 }
 
-/// Wraps a router into tracing and shedding alone: for an edge that forwards what others authorise.
-pub fn wrap_edge(router: Router, limits: &Limits) -> Router {
+/// Wraps a router into tracing, shedding and the drain alone: for an edge that forwards what others authorise.
+pub fn wrap_edge(router: Router, limits: &Limits, lifecycle: &Lifecycle) -> Router {
     router
+        .layer(from_fn_with_state(lifecycle.draining(), deadline::drain_layer))
         .layer(from_fn_with_state(shed::Slots::new(limits.in_flight), shed::layer))
         .layer(axum::middleware::from_fn(trace::layer))
 }

@@ -28,6 +28,11 @@ pub(super) async fn layer(mut request: Request, next: Next) -> Response {
     let method = poa_proto::Method::find(request.uri().path()).map_or("other", |method| method.path);
     let context = Context { request_id: Arc::clone(&request_id), deadline: None };
     request.extensions_mut().insert(context.clone());
+    // So that whom we forward to logs the same id.
+    let header = HeaderValue::from_str(&request_id).ok();
+    if let Some(value) = &header {
+        request.headers_mut().insert(REQUEST_ID, value.clone());
+    }
 
     let span = tracing::info_span!("request", %request_id, method);
     let started = Instant::now();
@@ -40,7 +45,7 @@ pub(super) async fn layer(mut request: Request, next: Next) -> Response {
         let _entered = span.enter();
         status(Error::Internal("a handler panicked".into())).into_http()
     });
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    if let Some(value) = header {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let code =
