@@ -6,7 +6,6 @@ mod cors;
 mod forward;
 mod headers;
 mod limits;
-mod open;
 mod page;
 mod upstreams;
 

@@ -8,12 +8,11 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
-use poa_chassis::Error;
+use poa_chassis::{Error, Held, OpenCounts};
 use poa_common::AccountId;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Open, Rates};
-use crate::open::{Held, OpenCounts};
 
 /// How often buckets that are full again are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

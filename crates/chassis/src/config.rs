@@ -36,6 +36,10 @@ pub struct ServerConfig {
 pub struct Limits {
     /// Requests served at once; more are refused with OVERLOADED.
     pub in_flight: usize,
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Connections of one IP address at once; more are closed.
+    pub connections_per_ip: usize,
     /// HTTP/2 streams of one connection. A service's connections are the gateway's, which carry many callers.
     pub streams_per_connection: u32,
     /// Bytes of all headers of one request.
@@ -128,6 +132,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             in_flight: 1_024,
+            connections: 4_096,
+            connections_per_ip: 512,
             streams_per_connection: 4_096,
             header_bytes: 8 * 1_024,
             decode_bytes: 256 * 1_024,

@@ -75,3 +75,12 @@ pub async fn signalled() {
         _ = tokio::signal::ctrl_c() => {}
     }
 }
+
+/// Ends the process at the next signal, for a person who does not want to wait for the drain.
+pub fn exit_on_next_signal() {
+    tokio::spawn(async {
+        signalled().await;
+        tracing::warn!("told twice: ending at once");
+        std::process::exit(130);
+    });
+}

@@ -17,14 +17,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
+use crate::accept::incoming;
 use crate::admin::AdminServer;
 use crate::client::Peers;
 use crate::config::{self, ServerConfig};
 use crate::keyring::Keyring;
 use crate::layers::{Gate, Port, wrap, wrap_edge};
-use crate::lifecycle::{Lifecycle, signalled};
+use crate::lifecycle::{Lifecycle, exit_on_next_signal, signalled};
 use crate::readiness::Readiness;
 use crate::transport::{Listen, Target, bind};
 
@@ -168,12 +168,11 @@ pub async fn serve_grpc(
     let serving = async move {
         match listen {
             Listen::Tcp(listener) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                router.serve_with_incoming_shutdown(incoming, end.cancelled_owned()).await
+                router.serve_with_incoming_shutdown(incoming(listener, limits), end.cancelled_owned()).await
             }
             Listen::InProcess(pipes) => {
-                let incoming = ReceiverStream::new(pipes).map(Ok::<_, std::io::Error>);
-                router.serve_with_incoming_shutdown(incoming, end.cancelled_owned()).await
+                let pipes = ReceiverStream::new(pipes).map(Ok::<_, std::io::Error>);
+                router.serve_with_incoming_shutdown(pipes, end.cancelled_owned()).await
             }
         }
     };
@@ -230,6 +229,7 @@ where
     tokio::spawn(async move {
         signalled().await;
         tracing::info!("draining");
+        exit_on_next_signal();
         on_signal.begin_drain();
     });
     let served = app.serve(&common, &deps, listen).await;

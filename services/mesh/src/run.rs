@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use poa_chassis::config::ServerConfig;
 use poa_chassis::{
-    AdminServer, App, BuildError, Deps, Lifecycle, Listen, Served as _, bind, signalled, system_env,
+    AdminServer, App, BuildError, Deps, Lifecycle, Listen, Served as _, bind, exit_on_next_signal, signalled,
+    system_env,
 };
 use tokio::task::JoinHandle;
 
@@ -48,6 +49,7 @@ pub(crate) async fn mesh(mut config: Config) -> Result<(), BuildError> {
         outcome = running => outcome,
     };
     println!("\nstopping: calls in flight may finish, the data stays");
+    exit_on_next_signal();
     servers.stop().await;
     databases.stop().await?;
     outcome

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot go on ends the test")]
 
 mod authorisation;
+mod connections;
 mod deadlines;
 mod lifecycle;
 mod server;

@@ -1,4 +1,4 @@
-//! What callers hold open: calls per IP address, streams per account. A caller at its own limit is refused, so that
+//! What callers hold open: connections and calls per IP address, streams per account. A caller at its own limit is refused, so that
 //! nobody can use up what is there for all.
 
 use std::collections::HashMap;
@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts what each caller holds.
 #[derive(Debug)]
-pub(crate) struct OpenCounts<K>(Arc<Mutex<HashMap<K, usize>>>);
+pub struct OpenCounts<K>(Arc<Mutex<HashMap<K, usize>>>);
 
 /// One thing held; dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Held<K: Eq + Hash> {
+pub struct Held<K: Eq + Hash> {
     counts: OpenCounts<K>,
     key: K,
 }
@@ -19,12 +19,14 @@ pub(crate) struct Held<K: Eq + Hash> {
 // === impl OpenCounts ===
 
 impl<K: Eq + Hash + Clone> OpenCounts<K> {
-    pub(crate) fn new() -> Self {
+    /// Nobody holds anything.
+    #[expect(clippy::new_without_default, reason = "a default would say nothing of what is counted")]
+    pub fn new() -> Self {
         Self(Arc::new(Mutex::new(HashMap::new())))
     }
 
     /// Takes one more, unless the caller holds `limit` already.
-    pub(crate) fn hold(&self, key: K, limit: usize) -> Option<Held<K>> {
+    pub fn hold(&self, key: K, limit: usize) -> Option<Held<K>> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(key.clone()).or_default();
         if *count >= limit {

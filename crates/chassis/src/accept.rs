@@ -1,0 +1,130 @@
+//! Accepts connections, within bounds: so many in all, so many of one address, and none that says nothing.
+
+use std::future::Future as _;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::config::Limits;
+use crate::open::{Held, OpenCounts};
+
+/// How long a new connection may stay silent.
+const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(10);
+/// The wait after a failed accept: out of descriptors, trying again at once would only burn a core.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// A connection that counts until it is dropped.
+pub(crate) struct Counted {
+    stream: TcpStream,
+    /// None once the peer has said something.
+    silence: Option<Pin<Box<Sleep>>>,
+    _one_of_all: OwnedSemaphorePermit,
+    _one_of_its_address: Held<IpAddr>,
+}
+
+/// The connections of a listener. Beyond the limit of all, new ones wait in the kernel's queue; beyond the limit of its
+/// address, one is closed.
+pub(crate) fn incoming(
+    listener: TcpListener,
+    limits: &Limits,
+) -> impl Stream<Item = io::Result<Counted>> + use<> {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let per_address = limits.connections_per_ip;
+    let state = (listener, slots, OpenCounts::new());
+    futures_util::stream::unfold(state, move |(listener, slots, addresses)| async move {
+        loop {
+            // The semaphore is never closed.
+            let permit = Arc::clone(&slots).acquire_owned().await.ok()?;
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let Some(held) = addresses.hold(peer.ip(), per_address) else { continue };
+                    // Small messages must not wait for an acknowledgement (Nagle).
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "a connection was gone before it was served");
+                        continue;
+                    }
+                    let counted = Counted {
+                        stream,
+                        silence: Some(Box::pin(tokio::time::sleep(FIRST_BYTE_WITHIN))),
+                        _one_of_all: permit,
+                        _one_of_its_address: held,
+                    };
+                    return Some((Ok(counted), (listener, slots, addresses)));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                }
+            }
+        }
+    })
+}
+
+// === impl Counted ===
+
+impl Connected for Counted {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            if buffer.filled().len() > before {
+                self.silence = None;
+            }
+            return Poll::Ready(read);
+        }
+        match &mut self.silence {
+            Some(silence) => {
+                ready!(silence.as_mut().poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
