@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 use crate::config::ServerConfig;
+use crate::deps::Deps;
 use crate::layers::{Gate, Port, wrap};
 use crate::lifecycle::Lifecycle;
 use crate::readiness::Readiness;
-use crate::server::{Deps, serve_grpc};
+use crate::serve::serve_grpc;
 use crate::transport::Listen;
 
 /// The admin port of a process, which may hold the admin methods of several services.

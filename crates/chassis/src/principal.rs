@@ -1,6 +1,6 @@
 //! Who calls.
 
-use poa_common::{AccountId, AgentId, Timestamp};
+use poa_common::{AccountId, AgentId, SessionId, Timestamp};
 
 /// A signed-in account, as its access token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Principal {
     pub scopes: Vec<String>,
     /// The one agent that the token may act as; none for all of the account's.
     pub agent_id: Option<AgentId>,
+    /// The session that the token belongs to; none for a token that an API key was exchanged for.
+    pub session_id: Option<SessionId>,
     /// When the token ends.
     pub expire_time: Timestamp,
 }

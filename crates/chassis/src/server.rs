@@ -9,53 +9,26 @@ use std::time::Duration;
 
 use axum::Router;
 use clap::Parser;
-use poa_common::Env;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
 
-use crate::accept::incoming;
 use crate::admin::AdminServer;
 use crate::client::Peers;
 use crate::config::{self, ServerConfig};
+use crate::deps::Deps;
 use crate::keyring::Keyring;
 use crate::layers::{Gate, Port, wrap, wrap_edge};
 use crate::lifecycle::{Lifecycle, exit_on_next_signal, signalled};
 use crate::readiness::Readiness;
+use crate::serve::serve_grpc;
 use crate::transport::{Listen, Target, bind};
 
 /// Why a server could not be built.
 pub type BuildError = Box<dyn StdError + Send + Sync>;
 
-/// Half-open streams that a peer may reset before it is cut off (CVE-2023-44487).
-const PENDING_RESETS: usize = 20;
-/// Streams that we reset ourselves before a peer is cut off.
-const LOCAL_RESETS: usize = 256;
-/// How long an aged connection may finish what it does.
-const AGE_GRACE: Duration = Duration::from_secs(60);
-/// A silent connection is asked whether it lives this often.
-const KEEPALIVE: Duration = Duration::from_secs(20);
 /// How long workers may take to end.
 const WORKER_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What a service is built from.
-#[derive(Clone, Debug)]
-pub struct Deps {
-    /// Time and randomness.
-    pub env: Env,
-    /// What it may sign with, and whom it believes.
-    pub keyring: Arc<Keyring>,
-    /// The other services.
-    pub peers: Peers,
-    /// Where its workers live.
-    pub lifecycle: Lifecycle,
-    /// What must be up before it is ready.
-    pub readiness: Readiness,
-}
 
 /// A service, built.
 #[derive(Debug)]
@@ -139,50 +112,6 @@ where
 /// Serves one built service on one port, with health and reflection, until the drain has ended.
 pub async fn run_app(app: App, config: &ServerConfig, deps: &Deps, listen: Listen) -> Result<(), BuildError> {
     app.serve(config, deps, listen).await
-}
-
-/// Serves a router over HTTP/2 and HTTP/1.1 until `end`, then lets calls finish within the drain time.
-pub async fn serve_grpc(
-    listen: Listen,
-    router: Router,
-    config: &ServerConfig,
-    end: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
-    let limits = &config.limits;
-    let mut server = Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(limits.streams_per_connection)
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
-        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
-        .http2_max_header_list_size(limits.header_bytes)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .max_connection_age(Duration::from_secs(limits.connection_age_seconds))
-        .max_connection_age_grace(AGE_GRACE);
-    let router = server.add_routes(Routes::from(router));
-    let ended = end.clone();
-    let patience = async move {
-        ended.cancelled().await;
-        tokio::time::sleep(Duration::from_secs(config.drain_seconds)).await;
-    };
-    let serving = async move {
-        match listen {
-            Listen::Tcp(listener) => {
-                router.serve_with_incoming_shutdown(incoming(listener, limits), end.cancelled_owned()).await
-            }
-            Listen::InProcess(pipes) => {
-                let pipes = ReceiverStream::new(pipes).map(Ok::<_, std::io::Error>);
-                router.serve_with_incoming_shutdown(pipes, end.cancelled_owned()).await
-            }
-        }
-    };
-    tokio::select! {
-        served = serving => served,
-        () = patience => {
-            tracing::warn!("calls were cut off at the end of the drain");
-            Ok(())
-        }
-    }
 }
 
 async fn run<C, S, F, Fut>(

@@ -103,6 +103,7 @@ pub(crate) fn verify_access(
         account_id: claims.sub,
         scopes: claims.scope.split_ascii_whitespace().map(str::to_owned).collect(),
         agent_id: claims.agent,
+        session_id: claims.sid,
         expire_time,
     })
 }
@@ -259,6 +260,17 @@ mod tests {
         assert_eq!(peek(&token).unwrap(), ("k1".to_owned(), Kind::Access));
         let principal = verify_access(&token, &key().verifying_key(), "here", now).unwrap();
         assert!(principal.may("tasks.write") && !principal.may("money.withdraw"));
+    }
+
+    #[test]
+    fn a_token_of_a_session_names_it_and_one_of_an_api_key_names_none() {
+        let now = Timestamp::UNIX_EPOCH + time::Duration::days(20_000);
+        let session = SessionId::from_uuid(uuid::Uuid::from_u128(8));
+        for sid in [Some(session), None] {
+            let token = sign_access(&key(), "k1", &AccessClaims { sid, ..claims(now) }).unwrap();
+            let principal = verify_access(&token, &key().verifying_key(), "here", now).unwrap();
+            assert_eq!(principal.session_id, sid);
+        }
     }
 
     #[test]
