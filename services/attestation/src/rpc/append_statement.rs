@@ -16,7 +16,11 @@ use crate::{metrics, store};
 
 /// How long a statement of an unknown agent waits for the agent's registration to arrive. Auth publishes its
 /// events within 250 ms.
-const AGENT_PATIENCE: Duration = Duration::from_secs(2);
+const AGENT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long task leaves one who drives a task alone, before another one may send the same statement again. Patience must
+/// end before: else the second call is still waiting, and may be let in, when the first one was refused.
+const DRIVE_LEASE: Duration = Duration::from_millis(1_500);
+const _: () = assert!(AGENT_PATIENCE.as_millis() < DRIVE_LEASE.as_millis(), "patience ends within a drive");
 
 pub(super) async fn handle(
     service: &Service,
