@@ -13,6 +13,7 @@ use poa_proto::task::v1::{
 use prost::Message as _;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -93,7 +94,7 @@ async fn run(service: &Service, filter: &Filter, sender: &Sender) -> Result<(), 
     loop {
         let mut feed = service.hub.feed();
         snapshot(service, filter, sender).await?;
-        if !follow(&mut feed, filter, sender).await? {
+        if !follow(&mut feed, filter, sender, HEARTBEAT).await? {
             return Ok(());
         }
         metrics::feed_resync();
@@ -101,20 +102,24 @@ async fn run(service: &Service, filter: &Filter, sender: &Sender) -> Result<(), 
     }
 }
 
-/// Passes on what happens; answers `true` where messages were lost, `false` at the end of the service.
-async fn follow(feed: &mut Feed, filter: &Filter, sender: &Sender) -> Result<bool, End> {
+/// Passes on what happens, and says after each `silence` that it is still there: what the filter drops breaks none.
+/// Answers `true` where messages were lost, `false` at the end of the service.
+async fn follow(feed: &mut Feed, filter: &Filter, sender: &Sender, silence: Duration) -> Result<bool, End> {
+    let mut told = Instant::now();
     loop {
         let item = tokio::select! {
             () = sender.closed() => return Err(End::Gone),
             item = feed.recv() => item,
-            () = tokio::time::sleep(HEARTBEAT) => {
+            () = tokio::time::sleep_until(told + silence) => {
                 tell(sender, Update::Heartbeat(Heartbeat {})).await?;
+                told = Instant::now();
                 continue;
             }
         };
         match item {
             Ok(item) if filter.passes(&item.facets) => {
                 sender.send(Ok(item.encoded.clone())).await.map_err(|_closed| End::Gone)?;
+                told = Instant::now();
             }
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => return Ok(true),
@@ -192,5 +197,37 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         metrics::feed_closed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_whose_filter_drops_everything_hears_heartbeats_all_the_same() {
+        let filter =
+            Filter { capabilities: vec!["text.other".to_owned()], min_payee: Msat::ZERO, agent: None };
+        let facets =
+            Facets { capability: "text.greet".to_owned(), payee_msat: Msat::new(1), direct_agent: None };
+        let dropped = Arc::new(FeedItem { facets, encoded: Bytes::new() });
+        let (feed, mut reader) = broadcast::channel(64);
+        let (sender, mut heard) = mpsc::channel(BACKLOG);
+        let following =
+            tokio::spawn(
+                async move { follow(&mut reader, &filter, &sender, Duration::from_millis(50)).await },
+            );
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let message = loop {
+            if let Ok(message) = heard.try_recv() {
+                break message.unwrap();
+            }
+            assert!(Instant::now() < deadline, "no heartbeat came between the messages that were dropped");
+            assert!(feed.send(Arc::clone(&dropped)).is_ok(), "the stream ended");
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(message, encode(Update::Heartbeat(Heartbeat {})));
+        drop(feed);
+        assert!(matches!(following.await.unwrap(), Ok(false)));
     }
 }
