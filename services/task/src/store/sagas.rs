@@ -12,7 +12,9 @@ use super::rows::{
     span, span_column,
 };
 use super::{corrupt, events, open_tasks, results, schedule, statements};
-use crate::domain::{Body, Claim, End, Entry, Moment, Offer, Saga, SealedToken, Standing, State, Status};
+use crate::domain::{
+    Body, Claim, End, Entry, MeshTime, Moment, Offer, Saga, SealedToken, Standing, State, Status,
+};
 use crate::methods::method_of;
 use crate::metrics;
 
@@ -27,22 +29,33 @@ pub(crate) struct Created<'a> {
 }
 
 macro_rules! selected {
-    ($lock:literal) => {
+    ($more:literal, $join:literal, $lock:literal) => {
         concat!(
             "SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy,
                 t.direct_agent_id, t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest,
                 s.version, s.state, s.end_state, s.agent_id, s.account_id, s.claim_number, s.claim_lease_us,
                 s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions, s.open_due_us,
                 s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held,
-                s.updated_at
-         FROM task_status s JOIN tasks t USING (task_id) WHERE s.task_id = $1",
+                s.updated_at",
+            $more,
+            " FROM task_status s JOIN tasks t USING (task_id)",
+            $join,
+            " WHERE s.task_id = $1",
             $lock
         )
     };
 }
 
-const SELECT: &str = selected!("");
-const SELECT_LOCKED: &str = selected!(" FOR NO KEY UPDATE OF s");
+/// With the moment at which it is due, read by the same statement: if that moment has changed since, so may the task.
+const SELECT_DUE: &str = selected!(", g.due_us", " LEFT JOIN sagas g ON g.task_id = s.task_id", "");
+const SELECT_LOCKED: &str = selected!("", "", " FOR NO KEY UPDATE OF s");
+
+/// A task as it was a moment ago.
+pub(crate) struct Peeked {
+    pub(crate) saga: Saga,
+    /// When it was due; none for a task that has ended.
+    pub(crate) due: Option<MeshTime>,
+}
 
 /// Reads a task, and locks it until the transaction ends.
 pub(crate) async fn load(tx: &mut Tx, task: TaskId) -> Result<Option<Saga>, Error> {
@@ -54,10 +67,13 @@ pub(crate) async fn load(tx: &mut Tx, task: TaskId) -> Result<Option<Saga>, Erro
 }
 
 /// Reads a task without a lock: to find out what to do next. Whoever then writes looks again.
-pub(crate) async fn peek(db: &Database, task: TaskId) -> Result<Option<Saga>, Error> {
-    let row = sqlx::query(SELECT).bind(task.uuid()).fetch_optional(db.read()).await?;
+pub(crate) async fn peek(db: &Database, task: TaskId) -> Result<Option<Peeked>, Error> {
+    let row = sqlx::query(SELECT_DUE).bind(task.uuid()).fetch_optional(db.read()).await?;
     match row {
-        Some(row) => Ok(Some(saga(&row, statements::load(db.read(), task, false).await?)?)),
+        Some(row) => {
+            let saga = saga(&row, statements::load(db.read(), task, false).await?)?;
+            Ok(Some(Peeked { saga, due: mesh(&row, "due_us")? }))
+        }
         None => Ok(None),
     }
 }

@@ -67,12 +67,20 @@ pub(crate) async fn take_due(db: &Database, now: MeshTime, limit: u32) -> Result
     Ok(taken.into_iter().map(TaskId::from_uuid).collect())
 }
 
-/// Sets a task that has nothing to do now to its next deadline.
-pub(crate) async fn postpone(db: &Database, task: TaskId, due: MeshTime) -> Result<(), Error> {
+/// Sets a task that had nothing to do when it was peeked at to its next deadline, unless it is due at another moment
+/// than `peeked` now: then whoever set that knows better.
+pub(crate) async fn postpone(
+    db: &Database,
+    task: TaskId,
+    peeked: MeshTime,
+    due: MeshTime,
+) -> Result<(), Error> {
     db.transact(move |tx| {
         Box::pin(async move {
-            sqlx::query("UPDATE sagas SET due_us = $2, attempts = 0 WHERE task_id = $1")
+            // The condition is on this very row, so that it holds after waiting for another's change of it too.
+            sqlx::query("UPDATE sagas SET due_us = $3, attempts = 0 WHERE task_id = $1 AND due_us = $2")
                 .bind(task.uuid())
+                .bind(peeked.micros())
                 .bind(due.micros())
                 .execute(tx.conn())
                 .await?;
@@ -112,4 +120,50 @@ pub(crate) async fn back_off(
 async fn remove(tx: &mut Tx, task: TaskId) -> Result<(), Error> {
     sqlx::query("DELETE FROM sagas WHERE task_id = $1").bind(task.uuid()).execute(tx.conn()).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use poa_storage::DatabaseConfig;
+
+    use super::*;
+
+    async fn set(db: &Database, task: TaskId, due: MeshTime) {
+        db.transact(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO sagas (task_id, due_us) VALUES ($1, $2)
+                     ON CONFLICT (task_id) DO UPDATE SET due_us = $2",
+                )
+                .bind(task.uuid())
+                .bind(due.micros())
+                .execute(tx.conn())
+                .await
+                .map_err(Error::from)
+            })
+        })
+        .await
+        .unwrap();
+    }
+
+    async fn due(db: &Database, task: TaskId) -> i64 {
+        let due = sqlx::query_scalar("SELECT due_us FROM sagas WHERE task_id = $1");
+        due.bind(task.uuid()).fetch_one(db.read()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_a_verb_made_due_meanwhile_is_not_postponed() {
+        let url = poa_testkit::fresh_database("task").await;
+        let db = Database::connect(&DatabaseConfig::new(&url), &crate::MIGRATIONS).await.unwrap();
+        let (env, _) = poa_testkit::env(5);
+        let task: TaskId = env.new_id();
+        let [peeked, soon, late] = [10, 20, 1_000].map(MeshTime::from_micros);
+        set(&db, task, peeked).await;
+        // Between the peek and the postponement.
+        set(&db, task, soon).await;
+        postpone(&db, task, peeked, late).await.unwrap();
+        assert_eq!(due(&db, task).await, soon.micros());
+        postpone(&db, task, soon, late).await.unwrap();
+        assert_eq!(due(&db, task).await, late.micros());
+    }
 }

@@ -107,7 +107,10 @@ impl Driver {
 
     async fn steps(&self, task: TaskId) -> Result<Option<Refusal>, DriveError> {
         let mut refusal = None;
-        let mut saga = store::peek(&self.db, task).await.map_err(Error::from)?;
+        let (mut saga, peeked) = match store::peek(&self.db, task).await.map_err(Error::from)? {
+            Some(peeked) => (Some(peeked.saga), peeked.due),
+            None => (None, None),
+        };
         for _ in 0..MAX_STEPS {
             let Some(current) = saga else {
                 return Ok(refusal);
@@ -115,7 +118,9 @@ impl Driver {
             let step = match next_step(&current, self.now()) {
                 Next::Step(step) => step,
                 Next::Wait(due) => {
-                    store::postpone(&self.db, task, due).await.map_err(Error::from)?;
+                    if let Some(peeked) = peeked {
+                        store::postpone(&self.db, task, peeked, due).await.map_err(Error::from)?;
+                    }
                     return Ok(refusal);
                 }
                 Next::End => return Ok(refusal),
