@@ -216,9 +216,11 @@ pub mod agent_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Registers an agent with its own Ed25519 public key. The private key stays with the agent.
+        /// Registers an agent with its own Ed25519 public key. The private key stays with the agent. An API key that is bound
+        /// to one agent registers no other.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AGENT_KEY_TAKEN, QUOTA_EXCEEDED, REQUEST_ID_REUSED. CLI: `poa agent register`.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AUDIENCE_MISMATCH, AGENT_KEY_TAKEN, QUOTA_EXCEEDED, REQUEST_ID_REUSED.
+        /// CLI: `poa agent register`.
         pub async fn register_agent(
             &mut self,
             request: impl tonic::IntoRequest<super::RegisterAgentRequest>,
@@ -294,9 +296,11 @@ pub mod agent_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with AgentServiceServer.
     #[async_trait]
     pub trait AgentService: std::marker::Send + std::marker::Sync + 'static {
-        /// Registers an agent with its own Ed25519 public key. The private key stays with the agent.
+        /// Registers an agent with its own Ed25519 public key. The private key stays with the agent. An API key that is bound
+        /// to one agent registers no other.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AGENT_KEY_TAKEN, QUOTA_EXCEEDED, REQUEST_ID_REUSED. CLI: `poa agent register`.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AUDIENCE_MISMATCH, AGENT_KEY_TAKEN, QUOTA_EXCEEDED, REQUEST_ID_REUSED.
+        /// CLI: `poa agent register`.
         async fn register_agent(
             &self,
             request: tonic::Request<super::RegisterAgentRequest>,
@@ -915,7 +919,7 @@ pub mod auth_service_client {
         }
         /// Signs in with user name and password: a new session.
         /// Idempotent by request_id: a repeat answers with the same session.
-        /// Errors: SIGN_IN_FAILED, FIELDS_INVALID, REQUEST_ID_REUSED, OVERLOADED. CLI: `poa login`.
+        /// Errors: SIGN_IN_FAILED, RATE_LIMITED, FIELDS_INVALID, REQUEST_ID_REUSED, OVERLOADED. CLI: `poa login`.
         pub async fn login(
             &mut self,
             request: impl tonic::IntoRequest<super::LoginRequest>,
@@ -981,9 +985,9 @@ pub mod auth_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AuthService", "GetAccount"));
             self.inner.unary(req, path, codec).await
         }
-        /// Makes an API key, bounded by scopes and, where given, to one agent.
+        /// Makes an API key, bounded by scopes and, where given, to one agent. For sessions alone: keys make no keys.
         /// Idempotent by request_id: a repeat shows the same secret.
-        /// Errors: FIELDS_INVALID, SCOPE_MISSING, QUOTA_EXCEEDED, REQUEST_ID_REUSED. CLI: `poa keys create`.
+        /// Errors: FIELDS_INVALID, SCOPE_MISSING, AUDIENCE_MISMATCH, QUOTA_EXCEEDED, REQUEST_ID_REUSED. CLI: `poa keys create`.
         pub async fn create_api_key(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateApiKeyRequest>,
@@ -1015,9 +1019,9 @@ pub mod auth_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AuthService", "ListApiKeys"));
             self.inner.unary(req, path, codec).await
         }
-        /// Revokes an API key. Tokens already made from it end within 10 minutes.
+        /// Revokes an API key. Tokens already made from it end within 10 minutes. For sessions alone.
         /// Idempotent: revoking a revoked key is OK.
-        /// Errors: RESOURCE_NOT_FOUND, SCOPE_MISSING. CLI: `poa keys revoke`.
+        /// Errors: RESOURCE_NOT_FOUND, SCOPE_MISSING, AUDIENCE_MISMATCH. CLI: `poa keys revoke`.
         pub async fn revoke_api_key(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeApiKeyRequest>,
@@ -1085,7 +1089,7 @@ pub mod auth_service_server {
         ) -> std::result::Result<tonic::Response<super::RegisterResponse>, tonic::Status>;
         /// Signs in with user name and password: a new session.
         /// Idempotent by request_id: a repeat answers with the same session.
-        /// Errors: SIGN_IN_FAILED, FIELDS_INVALID, REQUEST_ID_REUSED, OVERLOADED. CLI: `poa login`.
+        /// Errors: SIGN_IN_FAILED, RATE_LIMITED, FIELDS_INVALID, REQUEST_ID_REUSED, OVERLOADED. CLI: `poa login`.
         async fn login(
             &self,
             request: tonic::Request<super::LoginRequest>,
@@ -1111,9 +1115,9 @@ pub mod auth_service_server {
             &self,
             request: tonic::Request<super::GetAccountRequest>,
         ) -> std::result::Result<tonic::Response<super::GetAccountResponse>, tonic::Status>;
-        /// Makes an API key, bounded by scopes and, where given, to one agent.
+        /// Makes an API key, bounded by scopes and, where given, to one agent. For sessions alone: keys make no keys.
         /// Idempotent by request_id: a repeat shows the same secret.
-        /// Errors: FIELDS_INVALID, SCOPE_MISSING, QUOTA_EXCEEDED, REQUEST_ID_REUSED. CLI: `poa keys create`.
+        /// Errors: FIELDS_INVALID, SCOPE_MISSING, AUDIENCE_MISMATCH, QUOTA_EXCEEDED, REQUEST_ID_REUSED. CLI: `poa keys create`.
         async fn create_api_key(
             &self,
             request: tonic::Request<super::CreateApiKeyRequest>,
@@ -1125,9 +1129,9 @@ pub mod auth_service_server {
             &self,
             request: tonic::Request<super::ListApiKeysRequest>,
         ) -> std::result::Result<tonic::Response<super::ListApiKeysResponse>, tonic::Status>;
-        /// Revokes an API key. Tokens already made from it end within 10 minutes.
+        /// Revokes an API key. Tokens already made from it end within 10 minutes. For sessions alone.
         /// Idempotent: revoking a revoked key is OK.
-        /// Errors: RESOURCE_NOT_FOUND, SCOPE_MISSING. CLI: `poa keys revoke`.
+        /// Errors: RESOURCE_NOT_FOUND, SCOPE_MISSING, AUDIENCE_MISMATCH. CLI: `poa keys revoke`.
         async fn revoke_api_key(
             &self,
             request: tonic::Request<super::RevokeApiKeyRequest>,

@@ -56,6 +56,7 @@ mod tests {
             account_id: AccountId::from_uuid(uuid::Uuid::nil()),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             agent_id: None,
+            session_id: None,
             expire_time: Timestamp::UNIX_EPOCH,
         }
     }

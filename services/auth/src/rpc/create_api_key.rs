@@ -8,8 +8,8 @@ use poa_storage::idempotency::Key;
 use tonic::Request;
 use uuid::Uuid;
 
-use super::convert;
 use super::mutation::{Mutation, fingerprint, request_id};
+use super::{callers, convert};
 use crate::domain::{ApiKey, Label, MAX_API_KEYS, expiry, scope};
 use crate::error::{Error, field_invalid, fields_invalid};
 use crate::state::State;
@@ -39,7 +39,7 @@ pub(super) async fn handle(
     state: &State,
     request: Request<CreateApiKeyRequest>,
 ) -> Result<CreateApiKeyResponse, Error> {
-    let caller = poa_chassis::user(&request)?;
+    let caller = callers::signed_in(&request)?;
     let message = request.into_inner();
     let asked = parse(&message, &caller)?;
     let id: ApiKeyId = state.env.new_id();

@@ -1,5 +1,6 @@
 //! The methods, one file each: who calls, is the request well formed, one transaction, the answer.
 
+mod callers;
 pub(crate) mod convert;
 mod mutation;
 mod paging;

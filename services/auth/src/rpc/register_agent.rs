@@ -9,9 +9,9 @@ use prost::Message as _;
 use tonic::Request;
 use uuid::Uuid;
 
-use super::convert;
 use super::mutation::{Mutation, fingerprint, recorded, request_id};
 use super::watch_agent_events::new_event;
+use super::{callers, convert};
 use crate::domain::{
     Agent, AgentState, Label, MAX_ACTIVE_AGENTS, MAX_AGENTS, Prose, capabilities, proves_key,
 };
@@ -39,7 +39,7 @@ pub(super) async fn handle(
     state: &State,
     request: Request<RegisterAgentRequest>,
 ) -> Result<RegisterAgentResponse, Error> {
-    let account_id = poa_chassis::account(&request)?;
+    let account_id = callers::unbound(&request)?.account_id;
     let message = request.into_inner();
     let asked = parse(&message, account_id)?;
     let now = state.env.now();

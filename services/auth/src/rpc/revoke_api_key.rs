@@ -7,8 +7,8 @@ use poa_storage::idempotency::Key;
 use prost::Message as _;
 use tonic::Request;
 
-use super::convert;
 use super::mutation::{Mutation, fingerprint, recorded, request_id};
+use super::{callers, convert};
 use crate::error::{Error, fields_invalid};
 use crate::state::State;
 use crate::store::api_keys;
@@ -25,7 +25,7 @@ pub(super) async fn handle(
     state: &State,
     request: Request<RevokeApiKeyRequest>,
 ) -> Result<RevokeApiKeyResponse, Error> {
-    let account_id = poa_chassis::account(&request)?;
+    let account_id = callers::signed_in(&request)?.account_id;
     let message = request.into_inner();
     let mut violations = convert::bounds(&message);
     let request_id = request_id(&message.request_id, &mut violations);

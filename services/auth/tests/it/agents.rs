@@ -53,6 +53,29 @@ async fn an_agent_is_registered_with_its_key_and_anyone_may_read_it() {
 }
 
 #[tokio::test]
+async fn a_key_of_one_agent_registers_no_other_and_a_key_of_the_account_does() {
+    let server = server().await;
+    let user = server.sign_up("ada").await;
+    let mine = register(&server, &user, server.agent_request(&user, "Mine")).await.unwrap();
+    // As the exchange of an API key gives it: of no session.
+    let key_token = |agent| {
+        server.token(|claims| {
+            claims.sub = user.account.account_id.parse().unwrap();
+            claims.agent = agent;
+        })
+    };
+    let bound = key_token(Some(mine.agent_id.parse().unwrap()));
+    let request = with(&bound, server.agent_request(&user, "Other"));
+    let refused = server.agents().register_agent(request).await.unwrap_err();
+    let failure = poa_chassis::failure(&refused);
+    assert_eq!((failure.code, failure.reason.as_str()), (Code::PermissionDenied, "AUDIENCE_MISMATCH"));
+    assert_eq!(failure.metadata["audience"], "session");
+    assert_eq!(server.count("SELECT count(*) FROM agents").await, 1);
+    let request = with(&key_token(None), server.agent_request(&user, "Other"));
+    server.agents().register_agent(request).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_proof_is_good_for_one_key_one_account_and_one_purpose() {
     let server = server().await;
     let (ada, eve) = (server.sign_up("ada").await, server.sign_up("eve").await);

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use poa_common::{AgentId, ApiKeyId};
 use poa_proto::auth::v1::{
-    ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, ListAgentsRequest, ListApiKeysRequest,
-    RevokeApiKeyRequest,
+    ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, ExchangeApiKeyRequest, ListAgentsRequest,
+    ListApiKeysRequest, RevokeApiKeyRequest,
 };
 use tonic::{Code, Status};
 
 use crate::support::{Server, bad_fields, nobody, refusal, server, with};
 
-const ALL: &str = "account.read account.write agents.read agents.write";
+const ALL_SCOPES: [&str; 4] = ["account.read", "account.write", "agents.read", "agents.write"];
 
 fn asked(server: &Server, name: &str, scopes: &[&str]) -> CreateApiKeyRequest {
     CreateApiKeyRequest {
@@ -94,7 +94,8 @@ async fn a_caller_bound_to_one_agent_makes_keys_for_that_agent_alone() {
     let (mine, other) = (agent("one").await, agent("two").await);
     let bound = server.token(|claims| {
         claims.sub = user.account.account_id.parse().unwrap();
-        claims.scope = ALL.to_owned();
+        claims.scope = ALL_SCOPES.join(" ");
+        claims.sid = Some(user.tokens.session_id.parse().unwrap());
         claims.agent = Some(mine.parse().unwrap());
     });
     for agent_id in ["", &other] {
@@ -106,6 +107,27 @@ async fn a_caller_bound_to_one_agent_makes_keys_for_that_agent_alone() {
         CreateApiKeyRequest { agent_id: mine.clone(), ..asked(&server, "narrow", &["agents.read"]) };
     let made = create(&server, &bound, request).await.unwrap();
     assert_eq!(made.api_key.unwrap().agent_id, mine);
+}
+
+#[tokio::test]
+async fn a_key_makes_and_revokes_no_keys_whatever_its_scopes() {
+    let server = server().await;
+    let user = server.sign_up("ada").await;
+    let made = create(&server, &user.tokens.access_token, asked(&server, "ci", &ALL_SCOPES)).await.unwrap();
+    let request = ExchangeApiKeyRequest { secret: made.secret };
+    let bought = server.internal("gateway").exchange_api_key(request).await.unwrap().into_inner();
+    let api_key_id = made.api_key.unwrap().api_key_id;
+    let revoke = RevokeApiKeyRequest { request_id: server.request_id(), api_key_id };
+    for refused in [
+        create(&server, &bought.access_token, asked(&server, "heir", &["tasks.read"])).await.unwrap_err(),
+        server.auth().revoke_api_key(with(&bought.access_token, revoke)).await.unwrap_err(),
+    ] {
+        let failure = poa_chassis::failure(&refused);
+        assert_eq!((failure.code, failure.reason.as_str()), (Code::PermissionDenied, "AUDIENCE_MISMATCH"));
+        assert_eq!(failure.metadata["audience"], "session");
+    }
+    let (keys, _) = list(&server, &bought.access_token, 0, "").await;
+    assert_eq!((keys.len(), keys[0].revoke_time), (1, None), "nothing was made or revoked");
 }
 
 #[tokio::test]

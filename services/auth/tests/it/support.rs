@@ -219,10 +219,11 @@ impl Server {
         sign_access(&key, &keyring::key_id(&key.verifying_key()), &claims).unwrap()
     }
 
-    /// A token of a user with some scopes only.
+    /// A token of a user's session, with some scopes only.
     pub(crate) fn token_of(&self, user: &User, scope: &str) -> String {
         self.token(|claims| {
             claims.sub = user.account.account_id.parse().unwrap();
+            claims.sid = Some(user.tokens.session_id.parse().unwrap());
             claims.scope = scope.to_owned();
         })
     }
