@@ -3,6 +3,7 @@
 mod config;
 mod domain;
 mod error;
+mod guesses;
 mod hashing;
 mod info;
 mod issuer;
@@ -55,6 +56,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
         db,
         events,
         hasher,
+        guesses: guesses::Guesses::default(),
         issuer,
         secrets: secrets::Secrets::new(&secret),
         pages: poa_storage::page::Sealer::new(&secret),

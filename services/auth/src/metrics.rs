@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::Unit;
 
-/// Sign-ins; label `outcome`: `ok`, `failed`.
+/// Sign-ins; label `outcome`: `ok`, `failed`, `limited`.
 const SIGN_INS: &str = "poa_auth_sign_ins_total";
 /// Seconds that one password hash took, without its wait.
 const HASH_SECONDS: &str = "poa_auth_password_hash_seconds";
@@ -31,6 +31,10 @@ pub(crate) fn describe() {
 
 pub(crate) fn signed_in(ok: bool) {
     metrics::counter!(SIGN_INS, "outcome" => if ok { "ok" } else { "failed" }).increment(1);
+}
+
+pub(crate) fn sign_in_limited() {
+    metrics::counter!(SIGN_INS, "outcome" => "limited").increment(1);
 }
 
 pub(crate) fn hash_began() {

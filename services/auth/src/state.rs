@@ -12,6 +12,7 @@ use poa_storage::page::Sealer;
 
 use crate::domain::Session;
 use crate::error::Error;
+use crate::guesses::Guesses;
 use crate::hashing::Hasher;
 use crate::info::ServerInfo;
 use crate::issuer::Issuer;
@@ -25,6 +26,7 @@ pub(crate) struct State {
     pub(crate) db: Database,
     pub(crate) events: Events,
     pub(crate) hasher: Hasher,
+    pub(crate) guesses: Guesses,
     pub(crate) issuer: Issuer,
     pub(crate) secrets: Secrets,
     pub(crate) pages: Sealer,

@@ -13,6 +13,7 @@ use super::mutation::{Mutation, request_id};
 use super::register::recall;
 use crate::domain::{Account, Session, Username};
 use crate::error::{Error, fields_invalid};
+use crate::hashing::Verdict;
 use crate::metrics;
 use crate::state::State;
 use crate::store::{accounts, sessions};
@@ -61,7 +62,8 @@ pub(super) async fn handle(state: &State, request: Request<LoginRequest>) -> Res
 }
 
 /// The account that the password is of, and the password's new hash where the stored one is outdated. A name that
-/// nobody has, or that nobody can have, costs as much time as a wrong password and gets the same answer.
+/// nobody has, or that nobody can have, costs as much time as a wrong password, gets the same answer, and has as many
+/// tries.
 async fn check(
     state: &State,
     username: &str,
@@ -72,7 +74,13 @@ async fn check(
         Err(_) => None,
     };
     let stored = found.as_ref().map(|(_, hash)| hash.as_str());
-    let verdict = state.hasher.verify(password.clone(), stored).await?;
+    // Between the try and the refusal of a full queue nothing is awaited: a flood does not use the tries up.
+    state.guesses.take(username, state.env.now()).inspect_err(|_| metrics::sign_in_limited())?;
+    let verdict = state.hasher.verify(password.clone(), stored).await;
+    if !matches!(verdict, Ok(Verdict { matches: false, .. })) {
+        state.guesses.give_back(username);
+    }
+    let verdict = verdict?;
     metrics::signed_in(verdict.matches);
     let Some((account, _)) = found.filter(|_| verdict.matches) else {
         return Err(Error::SignInFailed);

@@ -74,6 +74,40 @@ async fn an_unknown_name_costs_as_much_time_as_a_wrong_password() {
 }
 
 #[tokio::test]
+async fn after_ten_wrong_passwords_a_name_has_one_try_every_six_seconds_whether_anybody_has_it_or_not() {
+    use tonic_types::StatusExt as _;
+    let server = server().await;
+    server.sign_up("ada").await;
+    server.sign_up("bob").await;
+    let guess = async |username: &str| {
+        let password = "correct house battery".to_owned();
+        let request = LoginRequest { password, ..server.login_request(username) };
+        server.auth().login(request).await.unwrap_err()
+    };
+    for name in ["ada", "eve", "Not A Name"] {
+        for _ in 0..10 {
+            assert_eq!(poa_chassis::failure(&guess(name).await).reason, "SIGN_IN_FAILED", "{name}");
+        }
+        let limited = guess(name).await;
+        let reason = poa_chassis::failure(&limited).reason;
+        assert_eq!((limited.code(), reason.as_str()), (Code::ResourceExhausted, "RATE_LIMITED"), "{name}");
+        let retry = limited.get_details_retry_info().unwrap();
+        assert_eq!(retry.retry_delay, Some(Duration::from_secs(6)), "{name}");
+    }
+    // The right password does not get past it, or the answer would be worth the guess.
+    assert_eq!(refusal(server.auth().login(server.login_request("ada")).await).1, "RATE_LIMITED");
+    server.auth().login(server.login_request("bob")).await.unwrap();
+
+    server.clock.advance(Duration::from_secs(6));
+    // Whoever knows the password signs in as often as they like.
+    for _ in 0..3 {
+        server.auth().login(server.login_request("ada")).await.unwrap();
+    }
+    assert_eq!(poa_chassis::failure(&guess("ada").await).reason, "SIGN_IN_FAILED");
+    assert_eq!(poa_chassis::failure(&guess("ada").await).reason, "RATE_LIMITED");
+}
+
+#[tokio::test]
 async fn malformed_fields_are_named() {
     let server = server().await;
     let request = LoginRequest { password: "a".repeat(257), ..LoginRequest::default() };
