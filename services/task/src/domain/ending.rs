@@ -31,6 +31,10 @@ impl Saga {
                     countersignature.ok_or(DomainError::Corrupt("a submission without its receipt"))?;
                 self.received(&statement, envelope, pen, at)
             }
+            Kind::Decision if self.status.state == State::Rejected => {
+                self.rejected(at);
+                Ok(())
+            }
             Kind::Settlement => self.settled(at),
             Kind::TermsOffered | Kind::TermsAccepted | Kind::WorkReceived | Kind::Decision => Ok(()),
         }

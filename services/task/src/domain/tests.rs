@@ -8,8 +8,8 @@ use poa_common::{AccountId, AgentId, Env, Msat, Network, TransferId};
 use poa_testkit::SeededEntropy;
 use proof_of_agent::statement::Kind;
 use proof_of_agent::{
-    AgentKeyState, Author, Content, Criterion, DidKey, Envelope, Nonce, Rail, ReleasePolicy, Statement,
-    TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
+    AgentKeyState, Author, Content, Criterion, DidKey, Envelope, Nonce, Rail, ReleasePolicy,
+    Statement, TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
 };
 
 use super::state::EDGES;
@@ -238,6 +238,16 @@ impl Story {
         self.saga.submit(&submission, &chain, self.at)
     }
 
+    /// A task whose result waits to be judged.
+    fn submitted() -> Self {
+        let mut story = story(ReleasePolicy::OnAcceptance);
+        story.rest();
+        story.claim().unwrap();
+        story.rest();
+        story.submit(b"one").unwrap();
+        story
+    }
+
     fn kinds(&self) -> Vec<Kind> {
         self.saga.statements.iter().map(|entry| entry.kind).collect()
     }
@@ -318,6 +328,40 @@ fn silence_accepts_and_a_rejected_result_may_be_replaced() {
     assert_eq!(story.rest(), State::Completed);
     assert_eq!(story.kinds().len(), 9);
     story.chain();
+}
+
+#[test]
+fn the_review_begins_when_the_receipt_is_logged_and_ends_with_its_deadline() {
+    let mut story = Story::submitted();
+    let (pen, day) = (story.pen.clone(), DAY);
+    // The log is down for longer than the review takes.
+    story.pass(day);
+    assert_eq!(story.saga.reject(Some(0), "no", &pen, story.at), Err(DomainError::Pending));
+    assert_eq!(story.rest(), State::Submitted);
+    assert_eq!(story.next(), Next::Wait(story.at.mesh.after(Duration::from_secs(300))));
+    let mut last_moment = story.saga.clone();
+    story.pass(Duration::from_secs(299));
+    last_moment.reject(Some(0), "no", &pen, story.at).unwrap();
+    // Silence has accepted, though nobody has written so yet.
+    story.pass(Duration::from_secs(1));
+    let late = story.saga.reject(Some(0), "no", &pen, story.at);
+    assert_eq!(late, Err(DomainError::State(State::Releasing)));
+    assert_eq!(story.rest(), State::Completed);
+}
+
+#[test]
+fn the_time_for_another_result_begins_when_the_rejection_is_logged() {
+    let mut story = Story::submitted();
+    story.rest();
+    let (pen, at) = (story.pen.clone(), story.at);
+    story.saga.reject(Some(0), "two is missing", &pen, at).unwrap();
+    // The log is down for longer than that time.
+    story.pass(DAY);
+    assert_eq!(story.saga.may_submit(story.at), Err(DomainError::Pending));
+    assert_eq!(story.rest(), State::Rejected);
+    story.pass(Duration::from_secs(299));
+    story.submit(b"one two").unwrap();
+    assert_eq!(story.rest(), State::Submitted);
 }
 
 #[test]

@@ -55,6 +55,8 @@ impl Saga {
     pub(crate) fn may_submit(&self, at: Moment) -> Result<(), DomainError> {
         match self.status.state {
             State::Claimed => self.working(at)?,
+            // The time for another result begins when the rejection is logged.
+            State::Rejected if self.pending().is_some() => return Err(DomainError::Pending),
             State::Rejected if self.status.resubmit_due.is_some_and(|due| due > at.mesh) => {}
             state => return Err(DomainError::ClaimNotHeld(state)),
         }
@@ -78,7 +80,8 @@ impl Saga {
         submission.body()?;
         chain.check(&submission.statement).map_err(|error| DomainError::Chain(problem_of(&error)))?;
         self.status.submissions = self.status.submissions.saturating_add(1);
-        self.status.review_due = Some(at.mesh.after(self.offer.review));
+        // The review begins when the receipt is logged: before, nobody could judge.
+        self.status.review_due = None;
         self.status.note.clear();
         let paper = Paper::Envelope(submission.envelope.clone());
         self.push(&submission.statement, paper, Some(submission.account), Some(submission.request));
@@ -94,7 +97,7 @@ impl Saga {
         self.go(if rejected { State::Rejected } else { State::Claimed }, at)
     }
 
-    /// The platform countersigned the receipt. Under ON_ATTESTATION that is all it takes.
+    /// The platform countersigned the receipt. Under ON_ATTESTATION that is all it takes; else the review begins.
     pub(super) fn received(
         &mut self,
         statement: &Statement,
@@ -115,6 +118,7 @@ impl Saga {
         match self.offer.policy {
             ReleasePolicy::OnAttestation => self.approve(DecisionKind::CriteriaMet, pen, at),
             ReleasePolicy::OnAcceptance => {
+                self.status.review_due = Some(at.mesh.after(self.offer.review));
                 self.touch(at);
                 Ok(())
             }
@@ -134,7 +138,8 @@ impl Saga {
         }
     }
 
-    /// The requester refuses the result: the agent may submit another.
+    /// The requester refuses the result within the review: the agent may submit another. After the review his silence
+    /// has accepted, even where nobody has written so yet.
     pub(crate) fn reject(
         &mut self,
         criterion: Option<u32>,
@@ -146,6 +151,9 @@ impl Saga {
             return Err(DomainError::State(self.status.state));
         }
         self.judgeable()?;
+        if self.status.review_due.is_none_or(|due| due <= at.mesh) {
+            return Err(DomainError::State(State::Releasing));
+        }
         let decision = Decision {
             kind: DecisionKind::Rejected,
             reason: Some(reason.to_owned()),
@@ -154,9 +162,15 @@ impl Saga {
         };
         let statement = self.last_statement()?.successor(pen.for_requester(), decision)?;
         self.state(&statement);
-        self.status.resubmit_due = Some(at.mesh.after(self.offer.review));
+        self.status.resubmit_due = None;
         reason.clone_into(&mut self.status.note);
         self.go(State::Rejected, at)
+    }
+
+    /// The rejection is in the log: the agent's time for another result begins.
+    pub(super) fn rejected(&mut self, at: Moment) {
+        self.status.resubmit_due = Some(at.mesh.after(self.offer.review));
+        self.touch(at);
     }
 
     /// The result counts as accepted.

@@ -164,6 +164,7 @@ fn waiting(view: &View, now: Moment) -> Option<proto::Waiting> {
             says(Actor::Platform, "log the receipt", None)
         }
         State::Submitted => says(Actor::Requester, "accept or reject the result", status.review_due),
+        State::Rejected if view.pending => says(Actor::Platform, "log the rejection", None),
         State::Rejected => says(Actor::Agent, "submit another result", status.resubmit_due),
         State::Releasing => says(Actor::Platform, "pay the agent", None),
         State::Refunding => says(Actor::Platform, "give the price back", None),
