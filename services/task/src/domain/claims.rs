@@ -12,6 +12,10 @@ use super::saga::{Claim, Paper, Saga};
 use super::state::State;
 use super::time::Moment;
 
+/// The shortest lease that an agent may ask for, where the offer's is not shorter still: each claim that lapses takes a
+/// place in the chain, and a chain has only so many.
+pub(crate) const MIN_LEASE: Duration = Duration::from_secs(10);
+
 /// An agent's signed TermsAccepted, its signature verified.
 #[derive(Clone, Debug)]
 pub(crate) struct SignedAcceptance {
@@ -83,6 +87,9 @@ impl Saga {
             return Err(DomainError::Chain("claimNumber".to_owned()));
         }
         let lease = Duration::from_secs(body.lease_seconds.into()).min(self.offer.lease);
+        if lease < MIN_LEASE.min(self.offer.lease) {
+            return Err(DomainError::Chain("leaseSeconds".to_owned()));
+        }
         let work_due = at.mesh.after(self.offer.work);
         self.status.claims = number;
         self.status.claim = Some(Claim {
@@ -98,11 +105,11 @@ impl Saga {
         self.go(State::Claimed, at)
     }
 
-    /// The acceptance was refused: the claim never was, and its number is free.
+    /// The acceptance was refused: the claim never was. Its number stays used, because a copy of the call that asked to
+    /// log it may arrive late: the next claim must be above whatever the log then holds.
     pub(super) fn undo_claim(&mut self, at: Moment) -> Result<(), DomainError> {
         self.refused.extend(self.statements.pop());
         self.status.claim = None;
-        self.status.claims = self.status.claims.saturating_sub(1);
         self.go(State::Open, at)
     }
 

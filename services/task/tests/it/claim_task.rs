@@ -3,7 +3,7 @@
 use poa_proto::task::v1::ClaimTaskRequest;
 use poa_proto::task::v1::task::State;
 use proof_of_agent::statement::Kind;
-use proof_of_agent::{Statement, TermsAccepted};
+use proof_of_agent::{DidKey, Statement, TermsAccepted};
 use tonic::Code;
 
 use crate::support::{Agent, World, bad_fields, refusal, said, uuid};
@@ -116,9 +116,47 @@ async fn a_claim_that_attestation_refuses_never_was() {
     assert_eq!(refusal(outcome.clone()), (Code::FailedPrecondition, "AGENT_NOT_ACTIVE".to_owned()));
     assert_eq!(said(outcome, "agent_id"), world.agent.id.to_string());
     assert_eq!(world.get(world.requester, &task.task_id).await.unwrap().state(), State::Open);
-    // The number of the claim that never was is free.
-    let (claimed, _) = world.claim(&world.another_agent(), &task, 1).await;
-    assert_eq!(claimed.claim.unwrap().claim_number, 1);
+    // The number of the claim that never was stays used: a late copy of the call may yet log it.
+    let rival = world.another_agent();
+    let outcome = try_claim(&world, &rival, rival.claim(&task, 1)).await;
+    assert_eq!(said(outcome, "problem"), "claimNumber");
+    let (claimed, _) = world.claim(&rival, &task, 2).await;
+    assert_eq!(claimed.claim.unwrap().claim_number, 2);
+}
+
+#[tokio::test]
+async fn a_claim_that_was_refused_and_is_logged_late_does_not_stop_the_next_one() {
+    let world = World::new().await;
+    let task = world.open().await;
+    world.attestation.retire(world.agent.id);
+    let request = world.agent.claim(&task, 1);
+    let late = request.acceptance.clone();
+    assert_eq!(refusal(try_claim(&world, &world.agent, request).await).1, "AGENT_NOT_ACTIVE");
+    // A copy of the call that was on its way all the time.
+    world.attestation.register(
+        world.agent.id,
+        &world.agent.account.to_string(),
+        DidKey::of(&world.agent.key),
+    );
+    world.attestation.log_late(&task.task_id, &late, &world.agent.account.to_string());
+    let rival = world.another_agent();
+    let (_, acceptance) = world.claim(&rival, &task, 2).await;
+    let done = world.submit(&rival, &acceptance, &acceptance, b"hello").await.unwrap();
+    assert_eq!(done.state(), State::Completed);
+}
+
+#[tokio::test]
+async fn a_lease_too_short_to_work_under_is_refused() {
+    let world = World::new().await;
+    let task = world.open().await;
+    let agent = &world.agent;
+    let offer = Statement::parse(&task.terms).unwrap();
+    let usual = agent.acceptance(&task.terms, 1).body().as_terms_accepted().unwrap().clone();
+    let short = TermsAccepted { lease_seconds: 1, ..usual };
+    let request = agent.claim_with(&task.task_id, &offer.successor(agent.author(), short).unwrap());
+    let outcome = try_claim(&world, agent, request).await;
+    assert_eq!(refusal(outcome.clone()).1, "CHAIN_MISMATCH");
+    assert_eq!(said(outcome, "problem"), "leaseSeconds");
 }
 
 #[tokio::test]

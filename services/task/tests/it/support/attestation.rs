@@ -76,6 +76,16 @@ impl Attestation {
         self.log().agents.get_mut(&agent).unwrap().active = false;
     }
 
+    /// A call of the agent's that was on its way for a long time.
+    pub(crate) fn log_late(&self, task: &str, envelope: &[u8], account: &str) {
+        let request = proto::AppendStatementRequest {
+            task_id: task.to_owned(),
+            statement: Some(Given::Envelope(envelope.to_vec())),
+            account_id: account.to_owned(),
+        };
+        self.append(request).unwrap();
+    }
+
     /// The statements of a task, in order.
     pub(crate) fn chain(&self, task: &str) -> Vec<Statement> {
         let log = self.log();
