@@ -45,6 +45,21 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The task changed while the result was checked, so that the check does not count.
+    #[error(
+        "the task changed while the result was checked, and nothing was done: send the same request again"
+    )]
+    Unchecked,
+    /// The account has as many tasks set aside as it may.
+    #[error(
+        "at most {limit} tasks are set aside for one account: claim one of them, or wait until one is free"
+    )]
+    Reservations {
+        /// How many it may have.
+        limit: u32,
+        /// When the first of them is free again.
+        retry_after: Duration,
+    },
     /// A signature does not hold, or signs something else than the call says.
     #[error("the signed statement does not hold: {problem}")]
     SignatureInvalid {
@@ -123,6 +138,10 @@ impl Error {
             Self::CriterionFailed { criterion, .. } => {
                 (Code::FailedPrecondition, "CRITERION_FAILED", vec![("criterion", criterion.to_string())])
             }
+            Self::Unchecked => (Code::Unavailable, "OVERLOADED", none),
+            Self::Reservations { limit, .. } => {
+                (Code::ResourceExhausted, "QUOTA_EXCEEDED", vec![("limit", limit.to_string())])
+            }
             Self::SignatureInvalid { problem } => {
                 (Code::InvalidArgument, "SIGNATURE_INVALID", vec![("problem", problem.clone())])
             }
@@ -182,7 +201,23 @@ impl ServiceError for Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        if let Self::Chassis(error) = self { error.retry_after() } else { None }
+        match self {
+            Self::Chassis(error) => error.retry_after(),
+            Self::Reservations { retry_after, .. } => Some(*retry_after),
+            Self::NotFound { .. }
+            | Self::PageToken
+            | Self::TaskState { .. }
+            | Self::ClaimNotHeld { .. }
+            | Self::NoOpenTask
+            | Self::CriterionFailed { .. }
+            | Self::Unchecked
+            | Self::SignatureInvalid { .. }
+            | Self::ChainMismatch { .. }
+            | Self::AgentNotActive { .. }
+            | Self::InsufficientFunds { .. }
+            | Self::PriceOutOfRange { .. }
+            | Self::Storage(_) => None,
+        }
     }
 
     fn certainly_not_applied(&self) -> bool {
@@ -195,6 +230,8 @@ impl ServiceError for Error {
             | Self::ClaimNotHeld { .. }
             | Self::NoOpenTask
             | Self::CriterionFailed { .. }
+            | Self::Unchecked
+            | Self::Reservations { .. }
             | Self::SignatureInvalid { .. }
             | Self::ChainMismatch { .. }
             | Self::AgentNotActive { .. }
@@ -217,6 +254,10 @@ impl From<DomainError> for Error {
             DomainError::ClaimNotHeld(state) => Self::ClaimNotHeld { state },
             DomainError::Signature(problem) => Self::SignatureInvalid { problem },
             DomainError::Chain(problem) => Self::ChainMismatch { problem },
+            DomainError::Criterion(failed) => {
+                Self::CriterionFailed { criterion: failed.place, why: failed.why }
+            }
+            DomainError::Unchecked => Self::Unchecked,
             DomainError::Pending => {
                 Self::Chassis(poa_chassis::Error::DependencyUnavailable { dependency: "attestation" })
             }

@@ -2,6 +2,7 @@
 
 use proof_of_agent::StatementError;
 
+use super::criteria::Failed;
 use super::state::State;
 
 /// Why a verb is refused.
@@ -19,6 +20,12 @@ pub(crate) enum DomainError {
     /// The statement does not continue the chain.
     #[error("the chain does not go on like this: {0}")]
     Chain(String),
+    /// The result fails a criterion.
+    #[error("the result fails criterion {}: {}", .0.place, .0.why)]
+    Criterion(Failed),
+    /// The criteria were not checked against this task's terms.
+    #[error("the result was not checked against the terms")]
+    Unchecked,
     /// A statement before is not in the log yet.
     #[error("the statement before is not logged yet")]
     Pending,

@@ -29,4 +29,4 @@ pub(crate) use saga::{Claim, End, Entry, Offer, Paper, Saga, SealedToken, Standi
 pub use state::State;
 pub(crate) use step::{Next, Step, next_step};
 pub(crate) use time::{MeshTime, Moment, micros_of};
-pub(crate) use work::Submission;
+pub(crate) use work::{Checked, Submission};

@@ -8,7 +8,7 @@ use poa_common::{AccountId, AgentId, Env, Msat, Network, TransferId};
 use poa_testkit::SeededEntropy;
 use proof_of_agent::statement::Kind;
 use proof_of_agent::{
-    AgentKeyState, Author, Content, Criterion, DidKey, Envelope, Nonce, Rail, ReleasePolicy,
+    AgentKeyState, Author, Content, Criterion, DidKey, Digest, Envelope, Nonce, Rail, ReleasePolicy,
     Statement, TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
 };
 
@@ -239,7 +239,8 @@ impl Story {
         let envelope = Envelope::sign(&statement, &self.key).unwrap().to_json();
         let submission =
             Submission { account: self.account, request: uuid::Uuid::nil(), result, statement, envelope };
-        self.saga.submit(&submission, &chain, self.at)
+        let checked = submission.check(&self.offer)?;
+        self.saga.submit(&checked, &chain, self.at)
     }
 
     /// A task whose result waits to be judged.
@@ -366,6 +367,20 @@ fn the_time_for_another_result_begins_when_the_rejection_is_logged() {
     story.pass(Duration::from_secs(299));
     story.submit(b"one two").unwrap();
     assert_eq!(story.rest(), State::Submitted);
+}
+
+#[test]
+fn a_result_is_taken_only_where_it_was_held_against_the_terms_of_that_very_task() {
+    let mut story = story(ReleasePolicy::OnAttestation);
+    story.rest();
+    story.claim().unwrap();
+    story.rest();
+    // The criterion wants a byte.
+    assert!(matches!(story.submit(b""), Err(DomainError::Criterion(_))));
+    // Checked against these terms, and given to a task with others.
+    story.saga.offer.terms = Digest::of(b"other terms");
+    assert_eq!(story.submit(b"one"), Err(DomainError::Unchecked));
+    assert_eq!(story.saga.status.state, State::Claimed);
 }
 
 #[test]

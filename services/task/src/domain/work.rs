@@ -2,10 +2,11 @@
 
 use poa_common::AccountId;
 use proof_of_agent::statement::Kind;
-use proof_of_agent::{Chain, Decision, DecisionKind, ReleasePolicy, Statement, WorkSubmitted};
+use proof_of_agent::{Chain, Decision, DecisionKind, Digest, ReleasePolicy, Statement, WorkSubmitted};
 use uuid::Uuid;
 
 use super::content::Body;
+use super::criteria;
 use super::error::DomainError;
 use super::papers::{Pen, problem_of};
 use super::saga::{Entry, Paper, Saga, Standing};
@@ -27,11 +28,30 @@ pub(crate) struct Submission {
     pub(crate) envelope: Vec<u8>,
 }
 
+/// A submission whose very result met all criteria of a task's terms. Nothing else is ever taken: [`Submission::check`]
+/// alone makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    submission: Submission,
+    /// The digest of the terms that it was held against.
+    terms: Digest,
+}
+
 // === impl Submission ===
 
 impl Submission {
+    /// Holds the result against what was signed and against the criteria of the terms. Takes processor time: not for the
+    /// thread of a runtime.
+    pub(crate) fn check(self, terms: &Statement) -> Result<Checked, DomainError> {
+        self.body()?;
+        let offered = terms.body().as_terms_offered();
+        let offered = offered.ok_or(DomainError::Corrupt("terms that are none"))?;
+        criteria::check(&offered.criteria, offered.policy, &self.result).map_err(DomainError::Criterion)?;
+        Ok(Checked { submission: self, terms: terms.digest() })
+    }
+
     /// What the statement says, held against the result itself.
-    pub(crate) fn body(&self) -> Result<&WorkSubmitted, DomainError> {
+    fn body(&self) -> Result<&WorkSubmitted, DomainError> {
         let body = self.statement.body().as_work_submitted();
         let body = body.ok_or_else(|| DomainError::Signature("kind".to_owned()))?;
         let (said, given) = (&body.output, self.result.content());
@@ -45,6 +65,15 @@ impl Submission {
             }
         }
         Ok(body)
+    }
+}
+
+// === impl Checked ===
+
+impl Checked {
+    /// What was checked.
+    pub(crate) fn submission(&self) -> &Submission {
+        &self.submission
     }
 }
 
@@ -69,15 +98,13 @@ impl Saga {
         Ok(())
     }
 
-    /// Takes a result. `chain` is the task's own.
-    pub(crate) fn submit(
-        &mut self,
-        submission: &Submission,
-        chain: &Chain,
-        at: Moment,
-    ) -> Result<(), DomainError> {
+    /// Takes a result that was checked against the terms of this task. `chain` is the task's own.
+    pub(crate) fn submit(&mut self, checked: &Checked, chain: &Chain, at: Moment) -> Result<(), DomainError> {
         self.may_submit(at)?;
-        submission.body()?;
+        if checked.terms != self.offer.terms {
+            return Err(DomainError::Unchecked);
+        }
+        let submission = &checked.submission;
         chain.check(&submission.statement).map_err(|error| DomainError::Chain(problem_of(&error)))?;
         self.status.submissions = self.status.submissions.saturating_add(1);
         // The review begins when the receipt is logged: before, nobody could judge.

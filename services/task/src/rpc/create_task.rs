@@ -92,8 +92,8 @@ async fn draft(
     let work = parse::span(&mut found, "work_duration", request.work_duration, WORK.1, WORK.0);
     let review = parse::span(&mut found, "review_duration", request.review_duration, REVIEW.1, REVIEW.0);
     let criteria = parse::criteria(&mut found, request.criteria);
-    let (criteria, undecidable) =
-        off_thread(service, criteria, |criteria| parse::undecidable(criteria)).await?;
+    let (undecidable, criteria) =
+        off_thread(service, move || (parse::undecidable(&criteria), criteria)).await?;
     for violation in undecidable {
         found.add(violation.field, violation.description);
     }
@@ -126,18 +126,12 @@ fn priced(service: &Service, price_msat: i64) -> Result<Msat, Error> {
 }
 
 /// Runs what takes processor time away from the runtime, a bounded number at once.
-pub(super) async fn off_thread<I: Send + 'static, T: Send + 'static>(
+pub(super) async fn off_thread<T: Send + 'static>(
     service: &Service,
-    input: I,
-    work: impl FnOnce(&I) -> T + Send + 'static,
-) -> Result<(I, T), Error> {
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
     let _turn = service.checks.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(move || {
-        let output = work(&input);
-        (input, output)
-    })
-    .await
-    .map_err(Error::internal)
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
 }
 
 /// What the terms say.

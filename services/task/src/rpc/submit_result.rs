@@ -7,12 +7,12 @@ use poa_common::{TaskId, Violations};
 use poa_proto::task::v1::{SubmitResultRequest, SubmitResultResponse};
 use poa_storage::Tx;
 use poa_storage::idempotency::{self, Keep};
-use proof_of_agent::{Chain, Criterion, ReleasePolicy};
+use proof_of_agent::{Chain, Digest};
 
 use super::claim_task::signed;
 use super::create_task::off_thread;
 use super::{Recorded, after, not_claimant, parse, recorded};
-use crate::domain::{Body, Moment, Saga, Submission, chain_of, criteria, statement_of_payload};
+use crate::domain::{Checked, DomainError, Moment, Saga, Submission, chain_of, statement_of_payload};
 use crate::error::Error;
 use crate::methods::SUBMIT_RESULT;
 use crate::service::{Service, change};
@@ -37,16 +37,20 @@ pub(super) async fn handle(
         statement,
         envelope: request.submission,
     };
+    // What was carried out before is answered as it is then; the transaction finds out whether it was.
     let before = idempotency::find(&service.db, recorded.key).await?;
-    let submission =
-        if before.is_none() { check(service, task, &principal, submission).await? } else { submission };
+    let attempt = if before.is_none() {
+        check(service, task, &principal, submission).await?
+    } else {
+        Attempt::Unchecked(submission)
+    };
     let at = service.now();
     service
         .db
         .transact_idempotent(
-            (Arc::clone(service), principal, submission),
-            move |(service, principal, given), tx| {
-                Box::pin(submit(service, tx, task, principal, given, recorded, at))
+            (Arc::clone(service), principal, attempt),
+            move |(service, principal, attempt), tx| {
+                Box::pin(submit(service, tx, task, principal, attempt, recorded, at))
             },
         )
         .await?;
@@ -56,14 +60,15 @@ pub(super) async fn handle(
     Ok(SubmitResultResponse { task: Some(after(service, task, Bodies::None).await?) })
 }
 
-/// Checks the criteria before anything is locked: they may take a processor for a while. Criteria are fixed with the
-/// terms, so that nothing can change in between. What is not the caller's to submit is refused by the transaction.
+/// Checks the criteria before anything is locked: they may take a processor for a while. They are fixed with the terms,
+/// so that the check counts whatever happens in between. What does not seem to be the caller's to submit is not worth a
+/// check: the transaction refuses it, for good or to be sent again.
 async fn check(
     service: &Service,
     task: TaskId,
     principal: &Principal,
     submission: Submission,
-) -> Result<Submission, Error> {
+) -> Result<Attempt, Error> {
     let view = store::view(service.db.read(), task, Bodies::None).await?;
     let view = view.ok_or(Error::NotFound { resource: "task" })?;
     let claimant = view
@@ -72,33 +77,29 @@ async fn check(
         .as_ref()
         .is_some_and(|claim| claim.account == principal.account_id && principal.may_act_as(claim.agent));
     if !claimant {
-        return Ok(submission);
+        return Ok(Attempt::Unchecked(submission));
     }
-    submission.body()?;
     let terms = statement_of_payload(&view.terms)?;
-    let offered = terms.body().as_terms_offered();
-    let criteria = offered.map(|terms| terms.criteria.clone()).unwrap_or_default();
-    let job = Check { criteria, policy: view.policy, submission };
-    let (job, outcome) = off_thread(service, job, Check::run).await?;
-    match outcome {
-        Ok(()) => Ok(job.submission),
-        Err(failed) => Err(Error::CriterionFailed { criterion: failed.place, why: failed.why }),
-    }
+    let checked = off_thread(service, move || submission.check(&terms)).await??;
+    Ok(Attempt::Checked(checked))
 }
 
-/// A result to be checked.
-struct Check {
-    criteria: Vec<Criterion>,
-    policy: ReleasePolicy,
-    submission: Submission,
+/// What a caller submits.
+enum Attempt {
+    /// Its result met the criteria.
+    Checked(Checked),
+    /// Only to be told what became of it, or why it is refused: never to be taken.
+    Unchecked(Submission),
 }
 
-// === impl Check ===
+// === impl Attempt ===
 
-impl Check {
-    fn run(&self) -> Result<(), criteria::Failed> {
-        let result: &Body = &self.submission.result;
-        criteria::check(&self.criteria, self.policy, result)
+impl Attempt {
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Checked(checked) => checked.submission().statement.digest(),
+            Self::Unchecked(submission) => submission.statement.digest(),
+        }
     }
 }
 
@@ -107,7 +108,7 @@ async fn submit(
     tx: &mut Tx,
     task: TaskId,
     principal: &Principal,
-    submission: &Submission,
+    attempt: &Attempt,
     recorded: Recorded,
     at: Moment,
 ) -> Result<(), Error> {
@@ -120,12 +121,15 @@ async fn submit(
         return Err(not_claimant(tx, &saga, account).await?);
     }
     // The same receipt under another request: it was submitted.
-    if !saga.holds(submission.statement.digest()) {
+    if !saga.holds(attempt.digest()) {
         saga.may_submit(at)?;
+        let Attempt::Checked(checked) = attempt else {
+            return Err(DomainError::Unchecked.into());
+        };
         let chain = chain(service, tx, &saga).await?;
-        change(service, tx, &saga, at, |saga| saga.submit(submission, &chain, at)).await?;
+        change(service, tx, &saga, at, |saga| saga.submit(checked, &chain, at)).await?;
         let number = saga.status.submissions.saturating_add(1);
-        store::insert_result(tx, task, number, &submission.result, at.wall).await?;
+        store::insert_result(tx, task, number, &checked.submission().result, at.wall).await?;
     }
     recorded.end_for_task(tx, task, Keep::SevenDays).await
 }

@@ -4,9 +4,10 @@ use poa_proto::task::v1::task::State;
 use poa_proto::task::v1::{Content, CreateTaskRequest, RemoteContent, SubmitResultRequest, content};
 use proof_of_agent::statement::Kind;
 use proof_of_agent::{Content as Named, DecisionKind, Digest};
+use sqlx::{Connection as _, PgConnection};
 use tonic::Code;
 
-use crate::support::{FEE, PRICE, World, bad_fields, refusal, said, uuid};
+use crate::support::{FEE, PRICE, SOON, World, bad_fields, refusal, said, uuid};
 
 const PAID: [Kind; 6] = [
     Kind::TermsOffered,
@@ -70,6 +71,68 @@ async fn the_same_submission_again_pays_once() {
     };
     let outcome = world.client().submit_result(world.by(world.agent.account, other)).await;
     assert_eq!(refusal(outcome).1, "REQUEST_ID_REUSED");
+}
+
+/// The row is changed while the submission waits for it: what it then finds is not what it was checked for.
+async fn while_it_waits(world: &World, change: &'static str, request: SubmitResultRequest) -> (Code, String) {
+    let mut connection = PgConnection::connect(&world.url).await.unwrap();
+    for statement in ["BEGIN", change] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    let (mut client, request) = (world.client(), world.by(world.agent.account, request));
+    let submitting = tokio::spawn(async move { client.submit_result(request).await });
+    poa_testkit::eventually(SOON, "the submission waits for the row", async || {
+        world.count(WAITING).await > 0
+    })
+    .await;
+    sqlx::query("COMMIT").execute(&mut connection).await.unwrap();
+    refusal(submitting.await.unwrap())
+}
+
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+#[tokio::test]
+async fn a_result_that_was_not_checked_because_its_sender_held_no_claim_is_not_taken_if_he_does_later() {
+    let world = World::new().await;
+    let task = world.open().await;
+    let (_, acceptance) = world.claim(&world.agent, &task, 1).await;
+    world.sql("UPDATE task_status SET account_id = requester_id FROM tasks").await;
+    let restore = "UPDATE task_status SET account_id =
+        (SELECT account_id FROM statements WHERE kind = 2 AND account_id IS NOT NULL)";
+    let request = world.agent.submit(&acceptance, &acceptance, b"goodbye");
+    let outcome = while_it_waits(&world, restore, request).await;
+    assert_eq!(outcome, (Code::Unavailable, "OVERLOADED".to_owned()));
+    assert_eq!(world.get(world.requester, &task.task_id).await.unwrap().state(), State::Claimed);
+    assert_eq!(world.count("SELECT count(*) FROM results").await, 0);
+    // Sent again it is checked.
+    let outcome = world.submit(&world.agent, &acceptance, &acceptance, b"goodbye").await;
+    assert_eq!(refusal(outcome).1, "CRITERION_FAILED");
+    world.submit(&world.agent, &acceptance, &acceptance, b"hello").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_result_that_was_not_checked_because_its_request_was_known_is_not_taken_once_that_is_forgotten() {
+    let world = World::new().await;
+    let task = world.open().await;
+    let (_, acceptance) = world.claim(&world.agent, &task, 1).await;
+    world
+        .sql(
+            "INSERT INTO idempotency_records (principal, method, request_id, fingerprint, response, created_at)
+             SELECT account_id, 'poa.task.v1.TaskService/SubmitResult', 'a3bb189e-8bf9-4388-9912-ace4e6543002',
+                    sha256('another request'), 'its answer', now()
+             FROM task_status",
+        )
+        .await;
+    let request = SubmitResultRequest {
+        request_id: "a3bb189e-8bf9-4388-9912-ace4e6543002".to_owned(),
+        ..world.agent.submit(&acceptance, &acceptance, b"goodbye")
+    };
+    let forget = "DELETE FROM idempotency_records WHERE method LIKE '%/SubmitResult'";
+    let outcome = while_it_waits(&world, forget, request).await;
+    assert_eq!(outcome, (Code::Unavailable, "OVERLOADED".to_owned()));
+    assert_eq!(world.get(world.requester, &task.task_id).await.unwrap().state(), State::Claimed);
+    assert_eq!(world.count("SELECT count(*) FROM results").await, 0);
 }
 
 #[tokio::test]
