@@ -31,6 +31,11 @@ impl MeshTime {
         self.0
     }
 
+    /// How long it is until a later moment; nothing where that has passed.
+    pub(crate) fn until(self, later: Self) -> Duration {
+        u64::try_from(later.0.saturating_sub(self.0)).map(Duration::from_micros).unwrap_or_default()
+    }
+
     /// The moment `span` later. The end of time where that does not fit.
     pub(crate) fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(micros_of(span)))

@@ -15,6 +15,9 @@ use crate::methods::CLAIM_NEXT_TASK;
 use crate::service::Service;
 use crate::store::{self, Filter};
 
+/// Tasks that are set aside for one account at a time, whichever agents it names: enough for a fleet that claims what it
+/// gets, and too few to keep the market from others.
+const MAX_RESERVATIONS: u32 = 8;
 /// Bytes of a recorded answer: the task's id and the reservation's end.
 const ANSWER_BYTES: usize = 24;
 
@@ -33,8 +36,12 @@ pub(super) async fn handle(
     if !principal.may_act_as(agent) {
         return Err(Error::NotFound { resource: "agent" });
     }
-    let filter =
-        Filter { agent, capabilities: request.capabilities, min_payee: Msat::new(request.min_payee_msat) };
+    let filter = Filter {
+        account: principal.account_id,
+        agent,
+        capabilities: request.capabilities,
+        min_payee: Msat::new(request.min_payee_msat),
+    };
     let at = service.now();
     let until = at.mesh.after(parse::seconds(service.config.claims.reservation_seconds));
     let (task, until) = service
@@ -59,6 +66,12 @@ async fn reserve(
 ) -> Result<(TaskId, MeshTime), Error> {
     if let Some(answer) = recorded.begin(tx).await? {
         return read(&answer).ok_or_else(|| Error::internal("a recorded reservation does not parse"));
+    }
+    let held = store::reservations(tx, filter.account, at.mesh).await?;
+    if let Some(first) = held.first()
+        && u32::try_from(held.len()).is_ok_and(|count| count >= MAX_RESERVATIONS)
+    {
+        return Err(Error::Reservations { limit: MAX_RESERVATIONS, retry_after: at.mesh.until(*first) });
     }
     let task = store::reserve(tx, filter, at.mesh, until).await?.ok_or(Error::NoOpenTask)?;
     let mut answer = Vec::with_capacity(ANSWER_BYTES);

@@ -1,6 +1,6 @@
 //! The queue of open tasks.
 
-use poa_common::{AgentId, Msat, TaskId, TypedId as _};
+use poa_common::{AccountId, AgentId, Msat, TaskId, TypedId as _};
 use poa_storage::{Database, Error, Tx};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row as _};
@@ -11,6 +11,7 @@ use crate::domain::{MeshTime, Offer};
 /// What ClaimNextTask asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
+    pub(crate) account: AccountId,
     pub(crate) agent: AgentId,
     pub(crate) capabilities: Vec<String>,
     pub(crate) min_payee: Msat,
@@ -61,7 +62,8 @@ pub(crate) async fn reserve(
     until: MeshTime,
 ) -> Result<Option<TaskId>, Error> {
     let task: Option<uuid::Uuid> = sqlx::query_scalar(
-        "UPDATE open_tasks SET reserved_agent_id = $1, reserved_due_us = $2 WHERE task_id = (
+        "UPDATE open_tasks SET reserved_agent_id = $1, reserved_due_us = $2, reserved_account_id = $6
+         WHERE task_id = (
              SELECT task_id FROM open_tasks
              WHERE capability = ANY($3) AND payee_msat >= $4 AND reserved_due_us <= $5
                AND (direct_agent_id IS NULL OR direct_agent_id = $1)
@@ -73,9 +75,36 @@ pub(crate) async fn reserve(
     .bind(&filter.capabilities)
     .bind(filter.min_payee.get())
     .bind(now.micros())
+    .bind(filter.account.uuid())
     .fetch_optional(tx.conn())
     .await?;
     Ok(task.map(TaskId::from_uuid))
+}
+
+/// When each of the tasks that are set aside for an account is free again, the first one first. Until the transaction
+/// ends nobody else sets one aside for it.
+pub(crate) async fn reservations(
+    tx: &mut Tx,
+    account: AccountId,
+    now: MeshTime,
+) -> Result<Vec<MeshTime>, Error> {
+    // Writes nothing new where the row is there, and locks it.
+    sqlx::query(
+        "INSERT INTO reservers (account_id) VALUES ($1)
+         ON CONFLICT (account_id) DO UPDATE SET account_id = excluded.account_id",
+    )
+    .bind(account.uuid())
+    .execute(tx.conn())
+    .await?;
+    let dues: Vec<i64> = sqlx::query_scalar(
+        "SELECT reserved_due_us FROM open_tasks
+         WHERE reserved_account_id = $1 AND reserved_due_us > $2 ORDER BY reserved_due_us",
+    )
+    .bind(account.uuid())
+    .bind(now.micros())
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(dues.into_iter().map(MeshTime::from_micros).collect())
 }
 
 /// The agent for which a task is set aside now. Waits for one who is setting it aside at this moment.

@@ -7,7 +7,7 @@ use poa_proto::task::v1::task::State;
 use poa_proto::task::v1::{ClaimNextTaskRequest, ClaimNextTaskResponse, CreateTaskRequest};
 use tonic::{Code, Status};
 
-use crate::support::{Agent, PRICE, World, offer, refusal, uuid};
+use crate::support::{Agent, PRICE, World, offer, refusal, said, uuid};
 
 fn wish(world: &World, agent: &Agent) -> ClaimNextTaskRequest {
     ClaimNextTaskRequest {
@@ -75,6 +75,43 @@ async fn only_what_matches_is_set_aside() {
     assert!(next(&world, &world.agent, dear).await.is_err());
     assert!(next(&world, &rival, wish(&world, &rival)).await.is_err());
     assert!(next(&world, &world.agent, wish(&world, &world.agent)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_has_eight_tasks_set_aside_at_most_whichever_agents_it_names() {
+    let world = World::new().await;
+    let mut tasks = Vec::new();
+    for _ in 0..10 {
+        tasks.push(world.open().await);
+    }
+    let calls = (0..10).map(|_| {
+        // An agent that nobody ever registered.
+        let invented = Agent { id: world.env.new_id(), ..world.agent.clone() };
+        let request = world.by(invented.account, wish(&world, &invented));
+        let mut client = world.client();
+        tokio::spawn(async move { client.claim_next_task(request).await })
+    });
+    let mut got = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        match call.await.unwrap() {
+            Ok(answer) => got.push(answer.into_inner().task.unwrap().task_id),
+            Err(status) => {
+                let outcome: Result<(), Status> = Err(status);
+                assert_eq!(refusal(outcome.clone()), (Code::ResourceExhausted, "QUOTA_EXCEEDED".to_owned()));
+                assert_eq!(said(outcome, "limit"), "8");
+            }
+        }
+    }
+    assert_eq!(got.len(), 8);
+    // Others find what is left, and the account goes on once it claims what it has.
+    let rival = world.another_agent();
+    next(&world, &rival, wish(&world, &rival)).await.unwrap();
+    assert_eq!(refusal(next(&world, &world.agent, wish(&world, &world.agent)).await).1, "QUOTA_EXCEEDED");
+    world.pass(Duration::from_secs(16)).await;
+    poa_testkit::eventually(crate::support::SOON, "the reservations end", async || {
+        next(&world, &world.agent, wish(&world, &world.agent)).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test]
