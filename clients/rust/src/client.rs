@@ -1,15 +1,13 @@
 //! The connection to a mesh, and a signed-in user of it.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use poa_common::Env;
 use poa_proto::auth::v1::auth_service_client::AuthServiceClient;
 use poa_proto::auth::v1::{
-    Account, GetServerInfoRequest, GetServerInfoResponse, LoginRequest, LogoutRequest, RefreshSessionRequest,
-    RegisterRequest,
+    Account, GetServerInfoRequest, GetServerInfoResponse, LoginRequest, LogoutRequest, RegisterRequest,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
@@ -17,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::calls::RequestId;
 use crate::credentials::{Credentials, SessionTokens, TokenStore};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::env::system_env;
 use crate::error::Error;
 use crate::retry::Attempts;
@@ -31,6 +29,8 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Client {
     channel: Channel,
     env: Env,
+    /// The address, where what is sent there can be read on the way.
+    in_clear: Option<Arc<str>>,
 }
 
 /// A signed-in user of a mesh. Cheap to clone; all clones share their tokens.
@@ -59,7 +59,10 @@ impl Client {
 
     /// The same with a clock and entropy of the caller's. Must be called inside a tokio runtime.
     pub fn connect_with(endpoint: impl Into<Endpoint>, env: Env) -> Result<Self, Error> {
-        Ok(Self { channel: endpoint.into().channel()?, env })
+        let endpoint = endpoint.into();
+        let channel = endpoint.channel()?;
+        let in_clear = endpoint.is_in_clear().then(|| endpoint.uri().into());
+        Ok(Self { channel, env, in_clear })
     }
 
     /// The clock and the entropy in use.
@@ -67,8 +70,26 @@ impl Client {
         &self.env
     }
 
+    /// A channel to every service.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Whether passwords, keys and tokens may be sent to this mesh; every call that carries one asks. A program that
+    /// lets a person type one asks before.
+    ///
+    /// # Errors
+    /// The address is http and of another machine, and was not declared [`Endpoint::insecure`].
+    pub fn check_secrets(&self) -> Result<(), Error> {
+        match &self.in_clear {
+            Some(uri) => Err(EndpointError::InClear { uri: uri.to_string() }.into()),
+            None => Ok(()),
+        }
+    }
+
     /// Makes an account and signs it in.
     pub async fn register(&self, request: RegisterRequest) -> Result<SignedIn, Error> {
+        self.check_secrets()?;
         let call = |channel, request| async move { AuthServiceClient::new(channel).register(request).await };
         let answer = self.mutate(None, request, call).await?;
         Self::signed_in(answer.account, answer.tokens)
@@ -76,6 +97,7 @@ impl Client {
 
     /// Signs in.
     pub async fn login(&self, username: &str, password: &str) -> Result<SignedIn, Error> {
+        self.check_secrets()?;
         let request = LoginRequest {
             request_id: String::new(),
             username: username.to_owned(),
@@ -114,23 +136,10 @@ impl Client {
 
     /// Ends the session of these tokens. Ending an ended one is fine.
     pub async fn logout(&self, tokens: &SessionTokens) -> Result<(), Error> {
+        self.check_secrets()?;
         let request = LogoutRequest { refresh_token: tokens.refresh_token().to_owned() };
         let call = |channel, request| async move { AuthServiceClient::new(channel).logout(request).await };
         self.read(None, request, call).await.map(|_| ())
-    }
-
-    /// Boxed, because it is called from inside of the call that needs the new token.
-    pub(crate) fn refresh<'a>(
-        &'a self,
-        refresh_token: &str,
-    ) -> Pin<Box<dyn Future<Output = Result<SessionTokens, Error>> + Send + 'a>> {
-        let request = RefreshSessionRequest { refresh_token: refresh_token.to_owned() };
-        Box::pin(async move {
-            let call = |channel, request| async move {
-                AuthServiceClient::new(channel).refresh_session(request).await
-            };
-            SessionTokens::from_answer(self.read(None, request, call).await?.tokens)
-        })
     }
 
     /// Calls a method that changes something: the request id is filled in where the caller left it empty, and stays the
@@ -236,6 +245,7 @@ impl Client {
         message: &mut Request<Q>,
     ) -> Result<Zeroizing<String>, Error> {
         let Some(credentials) = credentials else { return Ok(Zeroizing::default()) };
+        self.check_secrets()?;
         let bearer = credentials.bearer(self).await?;
         let header = Zeroizing::new(format!("Bearer {}", bearer.as_str()));
         let mut value = tonic::metadata::MetadataValue::try_from(header.as_str()).map_err(|_| {

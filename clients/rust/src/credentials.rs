@@ -7,7 +7,7 @@ use std::sync::Arc;
 use poa_common::{Env, Timestamp};
 use poa_proto::auth::v1::Tokens;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use zeroize::Zeroizing;
 
 use crate::client::Client;
@@ -60,7 +60,7 @@ pub(crate) enum Credentials {
 
 /// A session whose tokens are renewed by one caller at a time.
 pub(crate) struct Renewing {
-    current: Mutex<SessionTokens>,
+    current: Arc<Mutex<SessionTokens>>,
     store: Option<Arc<dyn TokenStore>>,
 }
 
@@ -114,7 +114,7 @@ impl fmt::Debug for SessionTokens {
 
 impl Credentials {
     pub(crate) fn session(tokens: SessionTokens, store: Option<Arc<dyn TokenStore>>) -> Self {
-        Self::Session(Renewing { current: Mutex::new(tokens), store })
+        Self::Session(Renewing { current: Arc::new(Mutex::new(tokens)), store })
     }
 
     /// What to show now: a session's access token is renewed first where it is about to end.
@@ -122,9 +122,9 @@ impl Credentials {
         match self {
             Self::ApiKey(key) => Ok(key.clone()),
             Self::Session(session) => {
-                let mut current = session.current.lock().await;
+                let mut current = session.lock().await;
                 if !current.is_fresh(client.env()) {
-                    session.renew(&mut current, client).await?;
+                    current = session.renew(current, client).await?;
                 }
                 Ok(Zeroizing::new(current.access_token.clone()))
             }
@@ -136,9 +136,9 @@ impl Credentials {
         match self {
             Self::ApiKey(_) => Ok(false),
             Self::Session(session) => {
-                let mut current = session.current.lock().await;
+                let mut current = session.lock().await;
                 if current.access_token == refused {
-                    session.renew(&mut current, client).await?;
+                    current = session.renew(current, client).await?;
                 }
                 Ok(current.access_token != refused)
             }
@@ -149,7 +149,7 @@ impl Credentials {
     pub(crate) async fn tokens(&self) -> Option<SessionTokens> {
         match self {
             Self::ApiKey(_) => None,
-            Self::Session(session) => Some(session.current.lock().await.clone()),
+            Self::Session(session) => Some(session.lock().await.clone()),
         }
     }
 }
@@ -157,26 +157,49 @@ impl Credentials {
 // === impl Renewing ===
 
 impl Renewing {
-    /// Trades the refresh token, unless another process that shares the store has done so.
-    async fn renew(&self, current: &mut SessionTokens, client: &Client) -> Result<(), Error> {
-        let Some(store) = self.store.clone() else {
-            *current = client.refresh(current.refresh_token()).await?;
-            return Ok(());
-        };
-        let lock = Arc::clone(&store);
-        let guard = tokio::task::spawn_blocking(move || lock.lock())
-            .await
-            .map_err(|error| StoreError(error.to_string()))??;
-        let kept = store.load()?.ok_or_else(|| StoreError("somebody signed out meanwhile".to_owned()))?;
-        if kept != *current && kept.is_fresh(client.env()) {
-            *current = kept;
-        } else {
-            *current = client.refresh(kept.refresh_token()).await?;
-            store.save(current)?;
-        }
-        drop(guard);
-        Ok(())
+    async fn lock(&self) -> OwnedMutexGuard<SessionTokens> {
+        Arc::clone(&self.current).lock_owned().await
     }
+
+    /// Renews the tokens, on a task of its own: a caller that is dropped meanwhile would lose the successor, and the
+    /// next one would show a spent token, which ends the session.
+    async fn renew(
+        &self,
+        mut current: OwnedMutexGuard<SessionTokens>,
+        client: &Client,
+    ) -> Result<OwnedMutexGuard<SessionTokens>, Error> {
+        let (store, client) = (self.store.clone(), client.clone());
+        let renewing = tokio::spawn(async move {
+            trade(&mut current, store, &client).await?;
+            Ok(current)
+        });
+        renewing.await.map_err(|error| StoreError(error.to_string()))?
+    }
+}
+
+/// Trades the refresh token, unless another process that shares the store has done so.
+async fn trade(
+    current: &mut SessionTokens,
+    store: Option<Arc<dyn TokenStore>>,
+    client: &Client,
+) -> Result<(), Error> {
+    let Some(store) = store else {
+        *current = client.refresh(current.refresh_token()).await?;
+        return Ok(());
+    };
+    let lock = Arc::clone(&store);
+    let guard = tokio::task::spawn_blocking(move || lock.lock())
+        .await
+        .map_err(|error| StoreError(error.to_string()))??;
+    let kept = store.load()?.ok_or_else(|| StoreError("somebody signed out meanwhile".to_owned()))?;
+    if kept != *current && kept.is_fresh(client.env()) {
+        *current = kept;
+    } else {
+        *current = client.refresh(kept.refresh_token()).await?;
+        store.save(current)?;
+    }
+    drop(guard);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The address of a mesh and how its channel is set up.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Uri};
 
 /// How long a TCP and TLS connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,14 +17,29 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Endpoint {
     uri: String,
     ca_pem: Option<Vec<u8>>,
+    insecure: bool,
 }
 
 /// The address cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("`{uri}` is not an address to connect to: {problem}; expected such as http://localhost:3000")]
-pub struct EndpointError {
-    uri: String,
-    problem: String,
+pub enum EndpointError {
+    /// Nothing can be reached there.
+    #[error("`{uri}` is not an address to connect to: {problem}; expected such as http://localhost:3000")]
+    Malformed {
+        /// The address.
+        uri: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A password, key or token would be sent there as clear text.
+    #[error(
+        "passwords, keys and tokens are not sent to {uri}, because http can be read on the way: use https, or say \
+         that you trust the network between (`--insecure`, Endpoint::insecure)"
+    )]
+    InClear {
+        /// The address.
+        uri: String,
+    },
 }
 
 // === impl Endpoint ===
@@ -33,9 +49,9 @@ impl Endpoint {
     pub const LOCAL: &'static str = "http://localhost:3000";
 
     /// An address such as `http://localhost:3000` or `https://mesh.example.org`. An https server is checked against
-    /// the public certificate authorities.
+    /// the public certificate authorities. Over http, passwords, keys and tokens are sent to this machine alone.
     pub fn new(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), ca_pem: None }
+        Self { uri: uri.into(), ca_pem: None, insecure: false }
     }
 
     /// Checks an https server against this certificate authority (PEM) alone.
@@ -44,14 +60,34 @@ impl Endpoint {
         Self { ca_pem: Some(pem.into()), ..self }
     }
 
+    /// Sends passwords, keys and tokens to another machine over http, too: where the network between is one's own, such
+    /// as a tunnel.
+    #[must_use]
+    pub fn insecure(self) -> Self {
+        Self { insecure: true, ..self }
+    }
+
     /// The address.
     pub fn uri(&self) -> &str {
         &self.uri
     }
 
+    /// Whether what is sent can be read on the way, and nobody said that this is fine.
+    pub(crate) fn is_in_clear(&self) -> bool {
+        !self.insecure && !self.uri.starts_with("https://") && !self.is_this_machine()
+    }
+
+    fn is_this_machine(&self) -> bool {
+        let Ok(uri) = self.uri.parse::<Uri>() else { return false };
+        let Some(host) = uri.host() else { return false };
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// A channel that connects with its first call, and again whenever the connection is lost.
     pub(crate) fn channel(&self) -> Result<Channel, EndpointError> {
-        let refuse = |problem: String| EndpointError { uri: self.uri.clone(), problem };
+        let refuse = |problem: String| EndpointError::Malformed { uri: self.uri.clone(), problem };
         let secure = match self.uri.split_once("://") {
             Some(("http", _)) => false,
             Some(("https", _)) => true,
@@ -110,5 +146,33 @@ mod tests {
         }
         assert!(Endpoint::default().channel().is_ok());
         assert!(Endpoint::new("https://mesh.example.org").channel().is_ok());
+    }
+
+    #[test]
+    fn http_is_clear_text_beyond_this_machine() {
+        for uri in [
+            "http://localhost:3000",
+            "http://LOCALHOST",
+            "http://127.0.0.1:3000",
+            "http://127.9.9.9",
+            "http://[::1]:3000/",
+            "https://mesh.example.org",
+            "https://192.0.2.1",
+        ] {
+            assert!(!Endpoint::new(uri).is_in_clear(), "{uri}");
+        }
+        for uri in [
+            "http://mesh.example.org",
+            "http://192.0.2.1:3000",
+            "http://[2001:db8::1]",
+            "http://0.0.0.0:3000",
+            "http://localhost.example.org",
+            "http://127.0.0.1.example.org",
+            "http://localhost@mesh.example.org",
+            "http://mesh.example.org/https://localhost",
+        ] {
+            assert!(Endpoint::new(uri).is_in_clear(), "{uri}");
+            assert!(!Endpoint::new(uri).insecure().is_in_clear(), "{uri}");
+        }
     }
 }

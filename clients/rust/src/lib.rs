@@ -8,6 +8,7 @@ mod env;
 mod error;
 mod json;
 mod key;
+mod refresh;
 mod retry;
 mod stream;
 #[cfg(test)]

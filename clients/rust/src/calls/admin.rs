@@ -27,6 +27,9 @@ pub struct Admin {
 impl Admin {
     /// A client of the admin port with an operator's token, such as the content of the file that a server writes at
     /// its first start.
+    ///
+    /// # Errors
+    /// The address cannot be used, or the token would be readable on the way there ([`Endpoint::insecure`]).
     pub fn connect(endpoint: impl Into<Endpoint>, token: &str) -> Result<Self, Error> {
         Self::connect_with(endpoint, token, system_env())
     }
@@ -34,7 +37,9 @@ impl Admin {
     /// The same with a clock and entropy of the caller's.
     pub fn connect_with(endpoint: impl Into<Endpoint>, token: &str, env: Env) -> Result<Self, Error> {
         let credentials = Credentials::ApiKey(token.trim().to_owned().into());
-        Ok(Self { client: Client::connect_with(endpoint, env)?, credentials })
+        let client = Client::connect_with(endpoint, env)?;
+        client.check_secrets()?;
+        Ok(Self { client, credentials })
     }
 
     /// Checks every invariant of the ledger on one consistent snapshot.

@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) accepted: String,
     /// How often a token was traded.
     pub(super) refreshes: u64,
+    /// How many answers to a trade get lost.
+    pub(super) lost_refreshes: u64,
     /// How often GetAccount was called.
     pub(super) accounts: u64,
     /// What each opening of WatchTask sends.
@@ -180,10 +182,14 @@ faked! {
             if !request.into_inner().refresh_token.starts_with("refresh of ") {
                 return Err(refuse(Code::Unauthenticated, "SESSION_REVOKED"));
             }
-            let tokens = self.note(|state| {
+            let (tokens, lost) = self.note(|state| {
                 state.refreshes += 1;
-                wire_tokens(&format!("access-{}", state.refreshes), 4_000_000_000)
+                let tokens = wire_tokens(&format!("access-{}", state.refreshes), 4_000_000_000);
+                (tokens, state.refreshes <= state.lost_refreshes)
             });
+            if lost {
+                std::future::pending::<()>().await;
+            }
             Ok(Response::new(RefreshSessionResponse { tokens: Some(tokens) }))
         }
     }

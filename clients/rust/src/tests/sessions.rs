@@ -1,13 +1,18 @@
 //! Retries, request ids and tokens.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use poa_proto::auth::v1::CreateApiKeyRequest;
+use poa_proto::auth::v1::{CreateApiKeyRequest, RegisterRequest};
 use tonic::{Code, Status};
 
 use super::fake::{Fake, refuse, tokens};
-use crate::{SessionTokens, StoreError, StoreGuard, TokenStore};
+use crate::{
+    Admin, Client, Endpoint, EndpointError, Error, Patience, SessionTokens, StoreError, StoreGuard,
+    TokenStore,
+};
 
 /// A store in memory, as another process would share it.
 #[derive(Clone)]
@@ -74,6 +79,65 @@ async fn a_refused_token_is_renewed_once_and_then_given_up() {
     let error = session.account().await.unwrap_err();
     assert_eq!(error.code(), Some(Code::Unauthenticated));
     assert_eq!(fake.tokens_and_accounts(), (2, 4));
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_is_lost_is_made_again_within_the_servers_window() {
+    let (fake, client, _serving) = Fake::start().await;
+    fake.state().accepted = "access-2".to_owned();
+    fake.state().lost_refreshes = 1;
+    let session = client.session(tokens(&client, "old", 10), None);
+    let begun = tokio::time::Instant::now();
+    session.account().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(fake.tokens_and_accounts(), (2, 1));
+}
+
+#[tokio::test]
+async fn a_refresh_is_finished_whatever_becomes_of_its_caller() {
+    let (fake, client, _serving) = Fake::start().await;
+    fake.state().lost_refreshes = 1;
+    let old = tokens(&client, "old", 10);
+    let store = Shared(Arc::new(Mutex::new(Some(old.clone()))));
+    let session = client.session(old.clone(), Some(Arc::new(store.clone())));
+    let caller = tokio::spawn({
+        let session = session.clone();
+        async move { session.account().await }
+    });
+    fake.until(|state| state.refreshes == 1).await;
+    caller.abort();
+    fake.until(|state| state.refreshes == 2).await;
+    let kept = session.tokens().await;
+    assert_ne!(kept, Some(old), "the successor is known");
+    assert_eq!(store.load().unwrap(), kept, "and kept");
+    assert_eq!(fake.state().accounts, 0, "the call itself was given up");
+}
+
+#[tokio::test]
+async fn no_secret_is_sent_in_clear_to_another_machine() {
+    // An address of documentation: a call that went out would fail in another way, and later.
+    let client = Client::connect("http://192.0.2.1:3000").unwrap();
+    let session = client.session(tokens(&client, "fresh", 600), None);
+    let stale = client.session(tokens(&client, "stale", 10), None);
+    let refused = [
+        client.register(RegisterRequest::default()).await.unwrap_err(),
+        client.login("ada", "correct horse battery").await.unwrap_err(),
+        client.logout(&session.tokens().await.unwrap()).await.unwrap_err(),
+        client.with_api_key("poak_1").account().await.unwrap_err(),
+        session.account().await.unwrap_err(),
+        stale.account().await.unwrap_err(),
+        client.refresh("refresh of stale").await.unwrap_err(),
+        Admin::connect("http://192.0.2.1:9100", "token").err().unwrap(),
+    ];
+    for error in refused {
+        assert!(matches!(error, Error::Endpoint(EndpointError::InClear { .. })), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("--insecure") && text.contains("Endpoint::insecure"), "{text}");
+    }
+    let mut watch = Box::pin(session.watch_task("task_1", Patience::Endless));
+    assert!(matches!(watch.next().await, Some(Err(Error::Endpoint(EndpointError::InClear { .. })))));
+    let trusted = Client::connect(Endpoint::new("http://192.0.2.1:3000").insecure()).unwrap();
+    trusted.check_secrets().unwrap();
 }
 
 #[tokio::test]
