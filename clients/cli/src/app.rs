@@ -47,9 +47,10 @@ impl App {
         Ok(Client::connect(self.dial(self.endpoint()?)?)?)
     }
 
-    /// An address with the flags for certificates.
+    /// An address with the flags for certificates and clear text.
     pub(crate) fn dial(&self, uri: String) -> Result<Endpoint, Failure> {
         let endpoint = Endpoint::new(uri);
+        let endpoint = if self.globals.insecure { endpoint.insecure() } else { endpoint };
         match &self.globals.ca_cert {
             Some(path) => Ok(endpoint.with_ca(read_file(path, usize::MAX)?)),
             None => Ok(endpoint),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
@@ -52,6 +53,9 @@ pub(crate) struct Globals {
     /// The certificate authority (PEM) of an https endpoint, instead of the public ones.
     #[arg(long, global = true, env = "POA_CA_CERT", value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
+    /// Send passwords, keys and tokens to another machine over http, too: on a network that is your own.
+    #[arg(long, global = true, env = "POA_INSECURE", value_parser = FalseyValueParser::new())]
+    pub(crate) insecure: bool,
     /// Print JSON for scripts, one object a line.
     #[arg(long, global = true)]
     pub(crate) json: bool,

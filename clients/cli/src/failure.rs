@@ -141,6 +141,9 @@ impl From<Error> for Failure {
             (_, "SCOPE_MISSING") => {
                 Some("this key does not allow it: make one with `poa keys create --scope …`".to_owned())
             }
+            (_, "AUDIENCE_MISMATCH") if fact(&error, "audience") == Some("session") => {
+                Some("an API key does not do this: run `poa login`, then again without the key".to_owned())
+            }
             (Some(Code::Unauthenticated), _) => Some("not signed in any more: run `poa login`".to_owned()),
             (_, "INSUFFICIENT_FUNDS") => Some("put sats in: run `poa deposit AMOUNT`".to_owned()),
             (_, "USERNAME_TAKEN") => Some("take another name, or sign in: run `poa login`".to_owned()),
@@ -167,6 +170,10 @@ impl From<Error> for Failure {
         let (exit, reason) = (Exit::of(&error), error.reason().to_owned());
         Self { hint, reason, ..Self::new(exit, error.to_string()) }
     }
+}
+
+fn fact<'a>(error: &'a Error, name: &str) -> Option<&'a str> {
+    error.status().and_then(|status| status.fact(name))
 }
 
 impl From<EndpointError> for Failure {

@@ -85,6 +85,30 @@ fn the_server_is_met_before_a_password_is_typed() {
 }
 
 #[test]
+fn no_secret_is_asked_for_or_sent_in_clear_to_another_machine() {
+    let home = tempfile::tempdir().unwrap();
+    let secret = home.path().join("secret");
+    std::fs::write(&secret, "correct horse battery").unwrap();
+    let secret = secret.to_str().unwrap();
+    // An address of documentation, where nobody answers: what goes out fails in another way.
+    let (away, admin) = ("http://192.0.2.1:3000", "http://192.0.2.1:9100");
+    for words in [
+        &["--endpoint", away, "login", "alice"][..],
+        &["--endpoint", away, "login", "alice", "--password-file", secret],
+        &["--endpoint", away, "register", "alice", "--password-file", secret],
+        &["--endpoint", away, "--api-key-file", secret, "balance"],
+        &["admin", "audit", "--admin-endpoint", admin, "--token-file", secret],
+    ] {
+        let output = poa(home.path(), words);
+        assert_eq!(code(&output), Some(2), "{words:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("--insecure"), "{words:?}: {}", stderr(&output));
+    }
+    // With the flag it goes out, to a port of this machine where nobody listens.
+    let output = poa(home.path(), &["--insecure", "--endpoint", "http://0.0.0.0:1", "login", "alice"]);
+    assert_eq!(code(&output), Some(6), "{}", stderr(&output));
+}
+
+#[test]
 fn a_key_is_made_once_and_is_the_owners_alone() {
     let home = tempfile::tempdir().unwrap();
     let output = poa(home.path(), &["--json", "agent", "keygen"]);

@@ -46,6 +46,7 @@ pub(crate) struct LoginArgs {
 
 pub(crate) async fn register(app: &App, args: RegisterArgs) -> Result<(), Failure> {
     let client = app.client()?;
+    client.check_secrets()?;
     let root = trust::meet(app, &client, args.options.trust_root.as_deref()).await?;
     let password = prompt::password(args.options.password_file.as_deref(), true)?;
     let request = RegisterRequest {
@@ -64,6 +65,7 @@ pub(crate) async fn login(app: &App, args: LoginArgs) -> Result<(), Failure> {
         Failure::new(crate::failure::Exit::Usage, "whose session?").hint("run `poa login USERNAME`")
     })?;
     let client = app.client()?;
+    client.check_secrets()?;
     let root = trust::meet(app, &client, args.options.trust_root.as_deref()).await?;
     let password = prompt::password(args.options.password_file.as_deref(), false)?;
     let signed_in = client.login(&username, &password).await?;
