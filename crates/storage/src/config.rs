@@ -27,7 +27,8 @@ pub struct DatabaseConfig {
     pub max_waiting: usize,
     /// How long a transaction or a read waits for a connection, in milliseconds. Default 5,000.
     pub acquire_timeout_ms: u64,
-    /// How long one statement may run, in milliseconds. Default 10,000.
+    /// How long one statement may run, in milliseconds, at least 1. Default 10,000. A transaction that takes two
+    /// seconds longer counts as lost with its connection.
     pub statement_timeout_ms: u64,
     /// How long one statement may wait for a lock, in milliseconds. Default 5,000.
     pub lock_timeout_ms: u64,
@@ -78,6 +79,10 @@ impl DatabaseConfig {
         }
         if self.max_waiting == 0 {
             return Err(Error::Config("max_waiting must be at least 1".to_owned()));
+        }
+        if self.statement_timeout_ms == 0 {
+            // To PostgreSQL it would mean that there is no limit.
+            return Err(Error::Config("statement_timeout_ms must be at least 1".to_owned()));
         }
         // The parse error may quote the URL, and with it the password: only say which field.
         self.url

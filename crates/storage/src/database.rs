@@ -13,6 +13,9 @@ use crate::{DatabaseConfig, Error, migrate};
 /// A connection that was idle for longer is tested before use; testing each time would cost every
 /// statement a round trip.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// How much longer than a statement may run we wait for its answer: the server's own timeout comes first, and
+/// what is silent after it is a dead peer or a black hole.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// A service's database: cheap to clone, one per process and database.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ struct Inner {
     admitted: Arc<Semaphore>,
     max_connections: u32,
     acquire_timeout: Duration,
+    /// How long a connection may stay silent.
+    patience: Duration,
     /// Rung after a commit that appended events; the relay listens.
     appended: Notify,
 }
@@ -66,6 +71,7 @@ impl Database {
                 admitted: Arc::new(Semaphore::new(running.saturating_add(config.max_waiting))),
                 max_connections: config.max_connections,
                 acquire_timeout,
+                patience: Duration::from_millis(config.statement_timeout_ms).saturating_add(ANSWER_MARGIN),
                 appended: Notify::new(),
             }),
         })
@@ -94,6 +100,12 @@ impl Database {
     /// How many connections there are in all.
     pub fn max_connections(&self) -> u32 {
         self.inner.max_connections
+    }
+
+    /// How long one attempt of a transaction may take before its connection counts as dead: the statement
+    /// timeout and a margin.
+    pub(crate) fn patience(&self) -> Duration {
+        self.inner.patience
     }
 
     /// A connection for a transaction; waits at most the configured time.

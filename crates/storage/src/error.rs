@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -49,12 +50,27 @@ pub enum Error {
     Other(#[source] Source),
 }
 
+/// Nothing was heard on a connection for longer than the server lets a statement run.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+struct Silence(Duration);
+
 // === impl Error ===
 
 impl Error {
     /// An error that is none of the others.
     pub fn other(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Other(Arc::from(source.into()))
+    }
+
+    /// A connection stayed silent for so long, before COMMIT was sent.
+    pub(crate) fn silence(patience: Duration) -> Self {
+        Self::Unavailable(Arc::new(Silence(patience)))
+    }
+
+    /// Whether the cause is a connection that stayed silent.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Unavailable(source) if source.downcast_ref::<Silence>().is_some())
     }
 
     /// Whether the same request, with the same request id, may succeed later.

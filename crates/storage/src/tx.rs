@@ -5,6 +5,8 @@
 //! failed transaction for success. Here a connection goes back to the pool only after an answered COMMIT
 //! or ROLLBACK; in any other case it is closed.
 
+use std::time::Duration;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres};
 
@@ -13,6 +15,8 @@ use crate::Error;
 /// An open transaction. Statements run on [`Tx::conn`]; only its owner ends it.
 pub struct Tx {
     connection: PoolConnection<Postgres>,
+    /// How long an end may go unanswered.
+    patience: Duration,
     state: State,
     appended: bool,
 }
@@ -33,8 +37,8 @@ impl Tx {
         &mut self.connection
     }
 
-    pub(crate) fn new(connection: PoolConnection<Postgres>) -> Self {
-        Self { connection, state: State::Idle, appended: false }
+    pub(crate) fn new(connection: PoolConnection<Postgres>, patience: Duration) -> Self {
+        Self { connection, patience, state: State::Idle, appended: false }
     }
 
     /// Notes that events were appended: the relay is woken after COMMIT.
@@ -47,6 +51,7 @@ impl Tx {
         self.appended
     }
 
+    /// Waits without a bound of its own: the caller's is one for BEGIN and all statements.
     pub(crate) async fn begin(&mut self) -> Result<(), Error> {
         // Before the await: a future dropped inside it must not give the connection back.
         self.state = State::Open;
@@ -58,12 +63,15 @@ impl Tx {
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
         // In a transaction that has failed COMMIT rolls back and reports success. The SELECT fails there,
         // and COMMIT is not reached: a closure that swallowed an error is told, in the same round trip.
-        match sqlx::raw_sql("SELECT 1; COMMIT").execute(&mut *self.connection).await {
-            Ok(_) => {
+        let sent = sqlx::raw_sql("SELECT 1; COMMIT").execute(&mut *self.connection);
+        match tokio::time::timeout(self.patience, sent).await {
+            Ok(Ok(_)) => {
                 self.state = State::Idle;
                 Ok(())
             }
-            Err(error) => {
+            // Silence proves nothing: the server may commit yet. The connection is closed on drop.
+            Err(_silence) => Err(Error::CommitUnknown),
+            Ok(Err(error)) => {
                 let error = Error::of_commit(error);
                 if error.certainly_not_applied() {
                     self.rollback().await;
@@ -73,9 +81,10 @@ impl Tx {
         }
     }
 
-    /// Rolls back. Where that fails the connection is closed on drop, which rolls back too.
+    /// Rolls back. Where that fails, or is not answered, the connection is closed on drop, which rolls back too.
     pub(crate) async fn rollback(&mut self) {
-        if sqlx::raw_sql("ROLLBACK").execute(&mut *self.connection).await.is_ok() {
+        let sent = sqlx::raw_sql("ROLLBACK").execute(&mut *self.connection);
+        if matches!(tokio::time::timeout(self.patience, sent).await, Ok(Ok(_))) {
             self.state = State::Idle;
         }
     }

@@ -7,7 +7,7 @@
 //! | what happens | what the caller hears |
 //! |---|---|
 //! | `apply` decides | its own result, after COMMIT |
-//! | conflict or dead connection before COMMIT | nothing: the batch runs again, a bounded number of times |
+//! | conflict, dead or silent connection before COMMIT | nothing: the batch runs again, a bounded number of times |
 //! | `apply` fails or panics | the batch is halved until the culprit stands alone; it alone hears of it |
 //! | COMMIT is not answered | what `recover` finds on a new connection, else `CommitUnknown` |
 //! | the caller goes away | nothing; the command is carried out all the same |

@@ -15,7 +15,9 @@ use crate::{Database, Error, Tx, metrics};
 
 /// How often one batch runs in all, where it lost against others or its connection was dead.
 const MAX_ATTEMPTS: u32 = 6;
-/// How long a database may stay away before an unknown outcome is reported as such.
+/// How often it runs in all where its connection was silent: each of these attempts costs a statement timeout.
+const MAX_SILENT_ATTEMPTS: u32 = 2;
+/// How long a database may stay away before unknown outcomes are reported as such.
 const RECOVER_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries to recover.
 const RECOVER_PAUSE: Duration = Duration::from_millis(100);
@@ -124,7 +126,7 @@ impl<H: BatchHandler> Writer<H> {
                     metrics::batch_committed(self.options.name, commands.len(), started.elapsed());
                     return Ended::Committed(replies);
                 }
-                Ended::Passing(_) if attempt < MAX_ATTEMPTS => {
+                Ended::Passing(error) if attempt < attempts_after(&error) => {
                     metrics::transaction_retried();
                     tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
@@ -138,15 +140,22 @@ impl<H: BatchHandler> Writer<H> {
         let mut tx = match self.tx.take() {
             Some(tx) => tx,
             None => match self.db.connection().await {
-                Ok(connection) => Tx::new(connection),
+                Ok(connection) => Tx::new(connection, self.db.patience()),
                 Err(error) => return Ended::Passing(error),
             },
         };
-        if let Err(error) = tx.begin().await {
-            return Ended::Passing(error);
-        }
-        // A panic must not end the writer: the poison command is found by halving.
-        let applied = AssertUnwindSafe(self.handler.apply(&mut tx, commands)).catch_unwind().await;
+        let patience = self.db.patience();
+        let worked = tokio::time::timeout(patience, async {
+            tx.begin().await?;
+            // A panic must not end the writer: the poison command is found by halving.
+            Ok(AssertUnwindSafe(self.handler.apply(&mut tx, commands)).catch_unwind().await)
+        });
+        let applied = match worked.await {
+            Ok(Ok(applied)) => applied,
+            Ok(Err(error)) => return Ended::Passing(error),
+            // The connection is closed with `tx`: nothing more is said on it.
+            Err(_silence) => return Ended::Passing(Error::silence(patience)),
+        };
         let replies = match applied {
             Ok(Ok(replies)) if replies.len() == commands.len() => replies,
             Ok(Ok(_)) => {
@@ -195,19 +204,34 @@ impl<H: BatchHandler> Writer<H> {
             commands = part.len(),
             "a commit was not answered, reading the records"
         );
-        let deadline = Instant::now() + RECOVER_WITHIN;
+        let mut away = false;
         for Submitted { command, reply } in part {
-            let found = loop {
-                match self.handler.recover(&self.db, &command).await {
-                    Ok(found) => break found,
-                    Err(_) if Instant::now() < deadline => tokio::time::sleep(RECOVER_PAUSE).await,
-                    Err(_) => break None,
-                }
-            };
+            let read = if away { Err(Away) } else { self.read_record(&command).await };
+            away = read.is_err();
+            let found = read.unwrap_or(None);
             // No record is no proof: the old server process may still be at its COMMIT.
             let _caller_may_be_gone = reply.send(found.ok_or_else(|| Error::CommitUnknown.into()));
         }
     }
+
+    /// The record of one command, from a database that may be away for a while, or silent.
+    async fn read_record(&self, command: &H::Command) -> Result<Option<H::Reply>, Away> {
+        let deadline = Instant::now() + RECOVER_WITHIN;
+        loop {
+            match tokio::time::timeout_at(deadline, self.handler.recover(&self.db, command)).await {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(_)) if Instant::now() < deadline => tokio::time::sleep(RECOVER_PAUSE).await,
+                Ok(Err(_)) | Err(_) => return Err(Away),
+            }
+        }
+    }
+}
+
+/// The records could not be read in time: nor can the next ones be.
+struct Away;
+
+fn attempts_after(error: &Error) -> u32 {
+    if error.is_silence() { MAX_SILENT_ATTEMPTS } else { MAX_ATTEMPTS }
 }
 
 fn answer<H: BatchHandler>(part: Vec<Submitted<H>>, replies: Vec<ReplyOf<H>>) {

@@ -11,7 +11,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{TestResult, count, database, database_behind_proxy, idle_in_transaction};
+use crate::support::{
+    TestResult, count, database, database_behind_proxy, idle_in_transaction, impatient_database_behind_proxy,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Fails its whole statement, by the CHECK on the text.
@@ -221,8 +223,24 @@ async fn a_commit_whose_answer_is_lost_is_answered_from_the_records() -> TestRes
     for (reply, id) in submit_all(&handle, &ids).await.into_iter().zip(ids) {
         assert_eq!(reply?, id);
     }
-    assert_eq!(proxy.swallowed(), 1);
+    assert_eq!(proxy.struck(), 1);
     assert_eq!(notes.batches.load(Ordering::SeqCst), 2, "nothing was applied again");
     assert_eq!(count(&db).await, 51);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_writer_leaves_a_silent_connection_and_goes_on() -> TestResult {
+    let (db, proxy) = impatient_database_behind_proxy(3).await;
+    let notes = notes(1_000);
+    let (handle, _shutdown, _task) = writer(&db, &notes).await;
+    proxy.go_silent_at("INSERT INTO notes");
+    assert_eq!(tokio::time::timeout(SOON, handle.submit(1)).await??, 1);
+    assert_eq!((proxy.struck(), count(&db).await), (1, 1));
+    proxy.go_silent_at("COMMIT");
+    let unknown = tokio::time::timeout(SOON, handle.submit(2)).await?;
+    assert!(matches!(unknown, Err(NotesError::Storage(Error::CommitUnknown))), "{unknown:?}");
+    assert_eq!(handle.submit(3).await?, 3);
+    assert_eq!((proxy.struck(), count(&db).await), (2, 2));
     Ok(())
 }

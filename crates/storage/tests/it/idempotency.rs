@@ -8,6 +8,7 @@ use poa_storage::idempotency::{self, Keep, Key, Outcome};
 use poa_storage::{Database, Error};
 use uuid::Uuid;
 
+use crate::proxy::Proxy;
 use crate::support::{TestResult, count, database, database_behind_proxy, env, insert};
 
 const METHOD: &str = "poa.test.v1.TestService/Write";
@@ -65,10 +66,54 @@ async fn a_commit_whose_answer_is_lost_is_replayed_from_its_record() -> TestResu
     let effects = Arc::new(AtomicU32::new(0));
     proxy.swallow_next_commit();
     assert_eq!(write(&db, key(1), FINGERPRINT, effects.clone()).await?, b"answer 0");
-    assert_eq!(proxy.swallowed(), 1);
+    assert_eq!(proxy.struck(), 1);
     assert_eq!(effects.load(Ordering::SeqCst), 1);
     assert_eq!(count(&db).await, 1);
     Ok(())
+}
+
+/// Runs a transaction whose first COMMIT is not answered, and whose later runs end so.
+async fn unknown_then(
+    db: &Database,
+    proxy: &Proxy,
+    id: i64,
+    then: impl Fn() -> Error + Send + Sync + 'static,
+) -> Result<(), Error> {
+    proxy.swallow_next_commit();
+    db.transact_idempotent((AtomicU32::new(0), then), move |(runs, then), tx| {
+        Box::pin(async move {
+            if runs.fetch_add(1, Ordering::SeqCst) == 0 { insert(tx, id).await } else { Err(then()) }
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn after_an_unknown_commit_a_failure_to_find_out_stays_unknown() {
+    let (db, proxy) = database_behind_proxy(2).await;
+    let failures: [fn() -> Error; 6] = [
+        || Error::Busy,
+        || Error::ShuttingDown,
+        || Error::from(sqlx::Error::PoolTimedOut),
+        || Error::Serialization(Arc::new(std::fmt::Error)),
+        || Error::other("a bug"),
+        || panic!("a bug"),
+    ];
+    for (id, then) in (0..).zip(failures) {
+        let outcome = unknown_then(&db, &proxy, id, then).await;
+        assert!(matches!(outcome, Err(Error::CommitUnknown)), "{id}: {outcome:?}");
+    }
+    assert_eq!(count(&db).await, 6, "each was applied by its first run");
+}
+
+#[tokio::test]
+async fn after_an_unknown_commit_the_guards_own_answer_passes() {
+    let (db, proxy) = database_behind_proxy(2).await;
+    let reused = unknown_then(&db, &proxy, 1, || Error::RequestIdReused).await;
+    assert!(matches!(reused, Err(Error::RequestIdReused)), "{reused:?}");
+    let violated = || Error::Constraint { name: "notes_pkey".to_owned(), source: Arc::new(std::fmt::Error) };
+    let taken = unknown_then(&db, &proxy, 2, violated).await;
+    assert_eq!(taken.unwrap_err().constraint(), Some("notes_pkey"));
 }
 
 #[tokio::test]

@@ -7,5 +7,6 @@ mod embedded;
 mod events;
 mod idempotency;
 mod proxy;
+mod silence;
 mod support;
 mod transact;

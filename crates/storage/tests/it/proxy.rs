@@ -1,9 +1,9 @@
-//! A proxy in front of the cluster's socket, which swallows the answer to one COMMIT: the server has
-//! committed, and nobody is told.
+//! A proxy in front of the cluster's socket. It swallows the answer to one COMMIT: the server has committed, and
+//! nobody is told. Or it turns one connection into a black hole: open, and silent in both directions.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,8 +13,23 @@ const BUFFER: usize = 64 * 1024;
 
 pub(crate) struct Proxy {
     folder: TempDir,
-    armed: Arc<AtomicBool>,
-    swallowed: Arc<AtomicU32>,
+    plan: Arc<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    /// What happens to the next connection that says this word.
+    armed: Mutex<Option<(&'static str, Fault)>>,
+    /// How often it has happened.
+    struck: AtomicU32,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    /// The server hears it; its answer is swallowed, and the connection cut.
+    SwallowAnswer,
+    /// The server does not hear it, nor anything else.
+    GoSilent,
 }
 
 impl Proxy {
@@ -23,12 +38,12 @@ impl Proxy {
         let folder = tempfile::tempdir().unwrap();
         let socket: PathBuf = Path::new(&host(url)).join(".s.PGSQL.5432");
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
-        let proxy = Self { folder, armed: Arc::default(), swallowed: Arc::default() };
-        let (armed, swallowed) = (proxy.armed.clone(), proxy.swallowed.clone());
+        let plan = Arc::<Plan>::default();
+        let proxy = Self { folder, plan: plan.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&socket).await.unwrap();
-                tokio::spawn(forward(client, server, armed.clone(), swallowed.clone()));
+                tokio::spawn(forward(client, server, plan.clone()));
             }
         });
         proxy
@@ -41,11 +56,17 @@ impl Proxy {
 
     /// Swallows the answer to the next COMMIT, and cuts its connection.
     pub(crate) fn swallow_next_commit(&self) {
-        self.armed.store(true, Ordering::SeqCst);
+        *self.plan.armed.lock().unwrap() = Some(("COMMIT", Fault::SwallowAnswer));
     }
 
-    pub(crate) fn swallowed(&self) -> u32 {
-        self.swallowed.load(Ordering::SeqCst)
+    /// The next connection that says this word is silent from there on, and stays open.
+    pub(crate) fn go_silent_at(&self, word: &'static str) {
+        *self.plan.armed.lock().unwrap() = Some((word, Fault::GoSilent));
+    }
+
+    /// How often a fault has struck.
+    pub(crate) fn struck(&self) -> u32 {
+        self.plan.struck.load(Ordering::SeqCst)
     }
 }
 
@@ -54,7 +75,18 @@ fn host(url: &str) -> String {
     after.split('&').next().unwrap().to_owned()
 }
 
-async fn forward(client: UnixStream, server: UnixStream, armed: Arc<AtomicBool>, swallowed: Arc<AtomicU32>) {
+// === impl Plan ===
+
+impl Plan {
+    /// The fault that these bytes bring about. It strikes once.
+    fn fault_of(&self, said: &[u8]) -> Option<Fault> {
+        let says = |word: &str| said.windows(word.len()).any(|window| window == word.as_bytes());
+        let armed = self.armed.lock().unwrap().take_if(|(word, _)| says(word));
+        armed.map(|(_, fault)| fault)
+    }
+}
+
+async fn forward(client: UnixStream, server: UnixStream, plan: Arc<Plan>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let (mut asked, mut answered) = (vec![0; BUFFER], vec![0; BUFFER]);
@@ -63,15 +95,21 @@ async fn forward(client: UnixStream, server: UnixStream, armed: Arc<AtomicBool>,
         tokio::select! {
             read = from_client.read(&mut asked) => {
                 let Ok(count @ 1..) = read else { return };
-                let commits = asked[..count].windows(6).any(|word| word == b"COMMIT");
-                last = last || (commits && armed.swap(false, Ordering::SeqCst));
+                match plan.fault_of(&asked[..count]) {
+                    Some(Fault::GoSilent) => {
+                        plan.struck.fetch_add(1, Ordering::SeqCst);
+                        return std::future::pending().await;
+                    }
+                    Some(Fault::SwallowAnswer) => last = true,
+                    None => {}
+                }
                 if to_server.write_all(&asked[..count]).await.is_err() { return }
             }
             read = from_server.read(&mut answered) => {
                 let Ok(count @ 1..) = read else { return };
                 if last {
                     // The server answered, so the commit is durable.
-                    swallowed.fetch_add(1, Ordering::SeqCst);
+                    plan.struck.fetch_add(1, Ordering::SeqCst);
                     return;
                 }
                 if to_client.write_all(&answered[..count]).await.is_err() { return }

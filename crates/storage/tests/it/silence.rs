@@ -1,0 +1,112 @@
+//! A connection that stays open and says nothing: a black hole, a paused server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use poa_storage::idempotency::{self, Keep, Key};
+use poa_storage::{DatabaseConfig, Error};
+use uuid::Uuid;
+
+use crate::support::{TestResult, count, env, impatient_database_behind_proxy, insert, migrator};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_connection_that_is_silent_before_commit_is_left_and_the_work_runs_again() -> TestResult {
+    let (db, proxy) = impatient_database_behind_proxy(2).await;
+    // BEGIN comes before the closure is run, the INSERT within it.
+    for (place, word, expected) in [(1, "INSERT INTO notes", 2), (2, "BEGIN", 1)] {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = runs.clone();
+        proxy.go_silent_at(word);
+        let written = db.transact(move |tx| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(insert(tx, i64::from(place)))
+        });
+        tokio::time::timeout(SOON, written).await??;
+        assert_eq!(runs.load(Ordering::SeqCst), expected, "{word}");
+        assert_eq!((proxy.struck(), count(&db).await), (place, i64::from(place)));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_stays_silent_is_unavailable_and_nothing_was_applied() -> TestResult {
+    let (db, proxy) = impatient_database_behind_proxy(2).await;
+    let (shared, runs) = (Arc::new(proxy), Arc::new(AtomicU32::new(0)));
+    let (proxy, counted) = (shared.clone(), runs.clone());
+    let written = db.transact(move |tx| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        proxy.go_silent_at("INSERT INTO notes");
+        Box::pin(insert(tx, 1))
+    });
+    let outcome = tokio::time::timeout(SOON, written).await?;
+    assert!(
+        matches!(&outcome, Err(error @ Error::Unavailable(_)) if error.certainly_not_applied()),
+        "{outcome:?}"
+    );
+    assert_eq!((runs.load(Ordering::SeqCst), shared.struck(), count(&db).await), (2, 2, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn silence_at_commit_is_an_unknown_outcome() -> TestResult {
+    let (db, proxy) = impatient_database_behind_proxy(2).await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    proxy.go_silent_at("COMMIT");
+    let written = db.transact(move |tx| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Box::pin(insert(tx, 1))
+    });
+    let outcome = tokio::time::timeout(SOON, written).await?;
+    assert!(matches!(outcome, Err(Error::CommitUnknown)), "{outcome:?}");
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "an unknown outcome is never retried blind");
+    db.transact(|tx| Box::pin(insert(tx, 2))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_is_still_locked_by_the_silent_transaction_leaves_its_outcome_unknown() -> TestResult {
+    let (db, proxy) = impatient_database_behind_proxy(2).await;
+    let key = Key {
+        principal: Uuid::from_u128(1),
+        method: "poa.test.v1.TestService/Write",
+        request_id: Uuid::nil(),
+    };
+    let now = env().now();
+    proxy.go_silent_at("COMMIT");
+    let written = db.transact_idempotent(key, move |key, tx| {
+        Box::pin(async move {
+            idempotency::begin(tx, *key, [1; 32], now).await?;
+            idempotency::record(tx, *key, b"answer", Keep::SevenDays).await
+        })
+    });
+    // The server never heard the COMMIT, so the second run waits for a lock of the first, and not for ever.
+    let outcome = tokio::time::timeout(SOON, written).await?;
+    assert!(matches!(outcome, Err(Error::CommitUnknown)), "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn work_that_may_take_longer_is_given_its_time() -> TestResult {
+    let (db, _proxy) = impatient_database_behind_proxy(2).await;
+    db.transact_within(SOON, |tx| {
+        Box::pin(async move {
+            sqlx::raw_sql("SET LOCAL statement_timeout = '19s'").execute(tx.conn()).await?;
+            sqlx::raw_sql("SELECT pg_sleep(4.5)").execute(tx.conn()).await?;
+            insert(tx, 1).await
+        })
+    })
+    .await?;
+    assert_eq!(count(&db).await, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_configuration_without_a_limit_on_statements_is_refused() {
+    let config = DatabaseConfig { statement_timeout_ms: 0, ..DatabaseConfig::new("postgres:///storage") };
+    let refused = poa_storage::Database::connect(&config, &migrator()).await;
+    assert!(matches!(refused, Err(Error::Config(_))), "{refused:?}");
+}
