@@ -4,6 +4,8 @@
 //! journal posting by posting, in both directions. Together with the sums this finds any single amount, account, state or
 //! row that was changed behind the service's back.
 
+use std::time::Duration;
+
 use poa_common::{Msat, Timestamp};
 use poa_storage::{Database, Error};
 
@@ -198,14 +200,17 @@ const CHECKS: [(&str, &str); 16] = [
     ),
 ];
 
+/// How long an audit may take: it reads everything, and the method's own deadline is a minute.
+const LIMIT: Duration = Duration::from_secs(55);
+
 /// Checks everything on one snapshot.
 pub(crate) async fn run(db: &Database, now: Timestamp) -> Result<Audit, Error> {
-    db.transact(move |tx| {
+    db.transact_within(LIMIT, move |tx| {
         Box::pin(async move {
             sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 .execute(tx.conn())
                 .await?;
-            // Longer than a request's statement: the method's own deadline is a minute.
+            // Longer than a request's statement.
             sqlx::raw_sql("SET LOCAL statement_timeout = '50s'").execute(tx.conn()).await?;
             let mut checks = Vec::with_capacity(CHECKS.len());
             for (name, sql) in CHECKS {
