@@ -60,6 +60,11 @@ pub struct DepositConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WithdrawalConfig {
+    /// How many of one account may be on their way, reserved or dispatched. Default 100.
+    pub max_live: u32,
+    /// How many payments may be in flight at a time; the rest stays reserved until there is room. Default 400, below the
+    /// 483 HTLCs of a channel.
+    pub max_in_flight: u32,
     /// How often the payout worker looks at what is not at its end, in milliseconds; a new one wakes it. Default 500.
     pub poll_ms: u64,
     /// How long a call of the node may take before its outcome counts as unknown, in milliseconds. Default 20,000.
@@ -67,7 +72,8 @@ pub struct WithdrawalConfig {
     /// For how long the node may try to find a route, in seconds. Default 600.
     pub payment_seconds: u32,
     /// How long after the invoice's end, and after the last dispatch by our own running time, a payment that the node has
-    /// never heard of counts as never sent, in seconds. Default 600.
+    /// never heard of counts as never sent, in seconds; and how long after the deadline of every dispatch a failure counts
+    /// where there was more than one. Default 600.
     pub lost_margin_seconds: u32,
 }
 
@@ -103,6 +109,13 @@ impl Default for DepositConfig {
 
 impl Default for WithdrawalConfig {
     fn default() -> Self {
-        Self { poll_ms: 500, call_timeout_ms: 20_000, payment_seconds: 600, lost_margin_seconds: 600 }
+        Self {
+            max_live: 100,
+            max_in_flight: 400,
+            poll_ms: 500,
+            call_timeout_ms: 20_000,
+            payment_seconds: 600,
+            lost_margin_seconds: 600,
+        }
     }
 }

@@ -98,6 +98,7 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::AlreadyRefunded(_) => (Code::FailedPrecondition, "ALREADY_REFUNDED"),
         Refusal::EscrowNotFound | Refusal::OtherTask => (Code::NotFound, "RESOURCE_NOT_FOUND"),
         Refusal::RequestIdReused => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
+        Refusal::TooManyWithdrawals { .. } => (Code::ResourceExhausted, "QUOTA_EXCEEDED"),
         Refusal::InvoiceAlreadyUsed => (Code::AlreadyExists, "INVOICE_ALREADY_USED"),
         Refusal::NotAnAccount | Refusal::OutOfRange => (Code::InvalidArgument, "FIELDS_INVALID"),
         Refusal::WrongState { .. } => (Code::Internal, "INTERNAL"),
@@ -144,6 +145,7 @@ impl ServiceError for Error {
                 vec![("resource", "escrow".to_owned())]
             }
             Self::NotFound { resource } => vec![("resource", (*resource).to_owned())],
+            Self::Refused(Refusal::TooManyWithdrawals { limit }) => vec![("limit", limit.to_string())],
             Self::Quota { limit } => vec![("limit", limit.to_string())],
             Self::Invoice(problem) => vec![("problem", problem.as_str().to_owned())],
             Self::Release(error) => vec![("problem", error.problem().to_owned())],
@@ -167,8 +169,10 @@ impl ServiceError for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Chassis(error) => error.retry_after(),
-            // By then the oldest invoice may have expired.
-            Self::Quota { .. } => Some(Duration::from_secs(60)),
+            // By then the oldest invoice may have expired, or a withdrawal ended.
+            Self::Quota { .. } | Self::Refused(Refusal::TooManyWithdrawals { .. }) => {
+                Some(Duration::from_secs(60))
+            }
             Self::Storage(_)
             | Self::Refused(_)
             | Self::NotFound { .. }

@@ -78,6 +78,8 @@ pub(crate) struct CreditDeposit {
 pub(crate) struct ReserveWithdrawal {
     /// The row, RESERVED.
     pub(crate) withdrawal: Withdrawal,
+    /// How many of this account may be on their way, with this one.
+    pub(crate) max_live: u32,
     pub(crate) transfer: TransferId,
 }
 

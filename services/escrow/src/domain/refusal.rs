@@ -33,6 +33,12 @@ pub enum Refusal {
     /// The payment hash was used before, by whomever.
     #[error("a withdrawal for this invoice exists: an invoice is paid once")]
     InvoiceAlreadyUsed,
+    /// As many withdrawals as one account may have on their way.
+    #[error("{limit} withdrawals are on their way, which is the limit: wait until one has ended")]
+    TooManyWithdrawals {
+        /// How many.
+        limit: u32,
+    },
     /// A user's account under one of the platform's keys.
     #[error("this account can neither pay nor be paid")]
     NotAnAccount,

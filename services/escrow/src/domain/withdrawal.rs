@@ -40,6 +40,8 @@ pub(crate) struct Withdrawal {
     pub(crate) invoice_expire_time: Timestamp,
     /// The node that was told to pay.
     pub(crate) node: Option<NodeId>,
+    /// Until when it may try, by the latest deadline of all dispatches.
+    pub(crate) deadline: Option<Timestamp>,
     /// How often it was told: 0 while reserved.
     pub(crate) dispatches: i32,
     /// How often a failure was seen.
@@ -70,6 +72,8 @@ pub(crate) struct Circumstances {
     pub(crate) payable: bool,
     /// Whether it expired so long ago, by the wall clock and by our own running time, that no dispatch can still arrive.
     pub(crate) long_expired: bool,
+    /// Whether the deadline of every dispatch passed so long ago, by both clocks, that none can still reach the node.
+    pub(crate) all_arrived: bool,
 }
 
 /// What follows.
@@ -117,6 +121,8 @@ pub(crate) fn next(withdrawal: &Withdrawal, seen: Seen, circumstances: Circumsta
         Outcome::NotSent(_) => Step::Wait,
         // Another node's failure is not this payment's.
         Outcome::Failed(_) if !circumstances.same_node => Step::Alarm("another node answers"),
+        // Of one dispatch; another one may still reach the node, which then tries again.
+        Outcome::Failed(_) if withdrawal.dispatches > 1 && !circumstances.all_arrived => Step::Wait,
         Outcome::Failed(reason) => sighted(withdrawal, reason.as_str()),
         Outcome::InFlight if withdrawal.failures_seen > 0 => Step::ForgetFailure,
         Outcome::InFlight | Outcome::Unknown(Doubt::NoAnswer) => Step::Wait,
@@ -173,10 +179,12 @@ mod tests {
     use poa_payment::{FailureReason, Refusal};
 
     const PREIMAGE: Preimage = Preimage::new([7; 32]);
-    const HERE: Circumstances = Circumstances { same_node: true, payable: true, long_expired: false };
-    const LATE: Circumstances = Circumstances { same_node: true, payable: false, long_expired: false };
-    const LONG_AGO: Circumstances = Circumstances { same_node: true, payable: false, long_expired: true };
-    const ELSEWHERE: Circumstances = Circumstances { same_node: false, payable: true, long_expired: true };
+    const HERE: Circumstances =
+        Circumstances { same_node: true, payable: true, long_expired: false, all_arrived: false };
+    const ARRIVED: Circumstances = Circumstances { all_arrived: true, ..HERE };
+    const LATE: Circumstances = Circumstances { payable: false, ..HERE };
+    const LONG_AGO: Circumstances = Circumstances { payable: false, long_expired: true, ..ARRIVED };
+    const ELSEWHERE: Circumstances = Circumstances { same_node: false, long_expired: true, ..ARRIVED };
 
     fn dispatched(failures_seen: i16) -> Withdrawal {
         Withdrawal {
@@ -191,6 +199,7 @@ mod tests {
             hash: PREIMAGE.hash(),
             invoice_expire_time: Timestamp::UNIX_EPOCH,
             node: None,
+            deadline: Some(Timestamp::UNIX_EPOCH),
             dispatches: 1,
             failures_seen,
             preimage: None,
@@ -211,6 +220,19 @@ mod tests {
         assert_eq!(look(1, failed(), HERE), Step::Return("no_route"));
         assert_eq!(look(1, Outcome::InFlight, HERE), Step::ForgetFailure);
         assert_eq!(look(1, Outcome::Unknown(Doubt::NoAnswer), HERE), Step::Wait);
+    }
+
+    #[test]
+    fn after_several_dispatches_a_failure_counts_once_none_can_still_arrive() {
+        let failed = || Outcome::Failed(FailureReason::NoRoute);
+        let twice = |failures_seen| Withdrawal { dispatches: 2, ..dispatched(failures_seen) };
+        for seen in [Seen::Lookup(failed()), Seen::LaterDispatch(failed())] {
+            for circumstances in [HERE, LATE] {
+                assert_eq!(next(&twice(1), seen.clone(), circumstances), Step::Wait, "{circumstances:?}");
+            }
+            assert_eq!(next(&twice(0), seen.clone(), ARRIVED), Step::NoteFailure);
+            assert_eq!(next(&twice(1), seen, ARRIVED), Step::Return("no_route"));
+        }
     }
 
     #[test]

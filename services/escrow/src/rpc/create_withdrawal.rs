@@ -48,6 +48,7 @@ pub(super) async fn handle(
         hash: invoice.hash,
         invoice_expire_time: invoice.expire_time,
         node: None,
+        deadline: None,
         dispatches: 0,
         failures_seen: 0,
         preimage: None,
@@ -55,7 +56,8 @@ pub(super) async fn handle(
         create_time: now,
         end_time: None,
     };
-    let command = ReserveWithdrawal { withdrawal, transfer: service.env.new_id() };
+    let max_live = service.config.withdrawals.max_live;
+    let command = ReserveWithdrawal { withdrawal, max_live, transfer: service.env.new_id() };
     let reserved = service.ledger.withdrawal(Command::ReserveWithdrawal(Box::new(command))).await?;
     service.reserved.notify_one();
     Ok(CreateWithdrawalResponse { withdrawal: Some(convert::withdrawal(&reserved)) })

@@ -1,5 +1,7 @@
 //! Withdrawals.
 
+use std::collections::BTreeMap;
+
 use poa_common::{AccountId, Msat, Timestamp, TypedId as _, WithdrawalId};
 use poa_payment::{NodeId, PaymentHash, Preimage};
 use poa_storage::{Database, Error, Tx};
@@ -14,7 +16,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, account_id, request_id, fingerprint, state, amount_msat, fee_limit_msat, fee_msat, invoice,
-                    payment_hash, invoice_expires_at, node_id, dispatches, failures_seen, preimage, failure, created_at, ended_at
+                    payment_hash, invoice_expires_at, node_id, deadline, dispatches, failures_seen, preimage, failure, created_at, ended_at
              FROM withdrawals ",
             $rest
         )
@@ -91,6 +93,36 @@ pub(crate) async fn live(db: &Database, limit: i64) -> Result<Vec<Withdrawal>, E
     rows.iter().map(withdrawal).collect()
 }
 
+/// What was never sent and can no longer be paid, oldest first.
+pub(crate) async fn unsent_expired(
+    db: &Database,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Withdrawal>, Error> {
+    let rows =
+        sqlx::query(select!("WHERE state = 'reserved' AND invoice_expires_at <= $1 ORDER BY id LIMIT $2"))
+            .bind(now)
+            .bind(limit)
+            .fetch_all(db.read())
+            .await?;
+    rows.iter().map(withdrawal).collect()
+}
+
+/// How many withdrawals of each of these accounts are not at their end; none where it is left out.
+pub(crate) async fn count_live(tx: &mut Tx, accounts: &[Uuid]) -> Result<BTreeMap<AccountId, u32>, Error> {
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+        "SELECT account_id, count(*) FROM withdrawals
+         WHERE account_id = ANY($1) AND state IN ('reserved', 'dispatched') GROUP BY account_id",
+    )
+    .bind(accounts)
+    .fetch_all(tx.conn())
+    .await?;
+    let counted = rows.into_iter();
+    Ok(counted
+        .map(|(id, live)| (AccountId::from_uuid(id), u32::try_from(live).unwrap_or(u32::MAX)))
+        .collect())
+}
+
 /// Commits an intent to send. Answers which dispatch of this hash it is, from 1; none where the withdrawal has moved on.
 ///
 /// Not repeated after an unknown COMMIT: whoever does not know that its intent is committed does not send.
@@ -98,7 +130,9 @@ pub(crate) async fn commit_intent(db: &Database, intent: Intent) -> Result<Optio
     db.transact_with(intent, |intent, tx| {
         Box::pin(async move {
             let dispatches: Option<i32> = sqlx::query_scalar(
-                "UPDATE withdrawals SET state = 'dispatched', node_id = $3, deadline = $4, dispatches = dispatches + 1
+                // The latest deadline of all dispatches: until then any of them may reach the node.
+                "UPDATE withdrawals SET state = 'dispatched', node_id = $3, deadline = GREATEST(deadline, $4),
+                                        dispatches = dispatches + 1
                  WHERE id = $1 AND dispatches = $2 AND state IN ('reserved', 'dispatched') RETURNING dispatches",
             )
             .bind(intent.withdrawal.uuid())
@@ -219,6 +253,7 @@ fn withdrawal(row: &PgRow) -> Result<Withdrawal, Error> {
         node: node
             .map(|bytes| NodeId::try_from(bytes.as_slice()).map_err(|_| corrupt("the node of a withdrawal")))
             .transpose()?,
+        deadline: row.try_get("deadline")?,
         dispatches: row.try_get("dispatches")?,
         failures_seen: row.try_get("failures_seen")?,
         preimage: preimage

@@ -24,10 +24,8 @@ use crate::metrics;
 use crate::service::Service;
 use crate::store::withdrawals;
 
-/// Withdrawals that one pass reads: more than can be in flight and be sent at a time, so that no look starves.
-const PASS: i64 = 500;
-/// Payments in flight at a time, below the 483 HTLCs of a channel: the rest stays reserved until there is room.
-const MAX_IN_FLIGHT: usize = 400;
+/// Withdrawals that one pass reads beside those that may be in flight, so that there is always something to send.
+const PASS: u32 = 100;
 /// Tasks at a time.
 const MAX_TASKS: usize = 64;
 /// Passes are at least so far apart: many ends at once are one pass.
@@ -99,16 +97,27 @@ fn settle(tracks: &mut Tracks, ended: Result<Looked, tokio::task::JoinError>) {
 impl Payouts {
     /// Starts a look at everything that is due.
     async fn pass(self: &Arc<Self>, tracks: &mut Tracks, looks: &mut JoinSet<Looked>) -> Result<(), Error> {
-        let live = withdrawals::live(&self.service.db, PASS).await?;
+        let max_in_flight = self.service.config.withdrawals.max_in_flight;
+        let limit = i64::from(max_in_flight).saturating_add(i64::from(PASS));
+        let live = withdrawals::live(&self.service.db, limit).await?;
+        let now = self.service.env.now();
+        let expired = withdrawals::unsent_expired(&self.service.db, now, i64::from(PASS)).await?;
         let in_flight = live.iter().filter(|row| row.state == State::Dispatched).count();
         metrics::withdrawals_live(State::Dispatched.as_str(), in_flight);
         metrics::withdrawals_live(State::Reserved.as_str(), live.len().saturating_sub(in_flight));
-        tracks.keep(&live.iter().map(|row| row.id).collect::<HashSet<_>>());
+        tracks.keep(&live.iter().chain(&expired).map(|row| row.id).collect::<HashSet<_>>());
+        // Neither room nor a node is needed to give back what was never sent.
+        for withdrawal in expired {
+            if looks.len() < MAX_TASKS && tracks.take(withdrawal.id, Instant::now()).is_some() {
+                let payouts = Arc::clone(self);
+                looks.spawn(async move { payouts.give_up(withdrawal).await });
+            }
+        }
         if live.is_empty() {
             return Ok(());
         }
         let node = self.node().await?;
-        let mut room = MAX_IN_FLIGHT.saturating_sub(in_flight);
+        let mut room = usize::try_from(max_in_flight).unwrap_or(usize::MAX).saturating_sub(in_flight);
         for withdrawal in live {
             if looks.len() >= MAX_TASKS {
                 break;
@@ -152,6 +161,16 @@ impl Payouts {
         Looked { id, sent, moved: moved || was_reserved }
     }
 
+    /// Gives back what was never sent and can no longer be paid. Where a dispatch came in between, the ledger refuses.
+    async fn give_up(&self, withdrawal: Withdrawal) -> Looked {
+        let id = withdrawal.id;
+        let moved = self.give_back(&withdrawal, "expired").await.unwrap_or_else(|error| {
+            tracing::warn!(withdrawal_id = %id, %error, "expired withdrawal cannot be given back");
+            false
+        });
+        Looked { id, sent: false, moved }
+    }
+
     async fn send_reserved(&self, row: Withdrawal, node: NodeId, sent: &mut bool) -> Result<bool, Error> {
         // Never dispatched: that nothing was sent is certain, so long as it is still reserved.
         if row.invoice_expire_time <= self.service.env.now() {
@@ -185,6 +204,7 @@ impl Payouts {
     async fn send(&self, mut row: Withdrawal, node: NodeId, sent: &mut bool) -> Result<bool, Error> {
         *sent = true;
         let terms = self.terms(&row, node);
+        row.deadline = row.deadline.max(Some(terms.deadline));
         let Some((dispatches, seen)) = self.dispatcher.dispatch(&self.service.db, &row, terms).await? else {
             return Ok(false);
         };
@@ -211,6 +231,8 @@ impl Payouts {
             payable: now < row.invoice_expire_time,
             // The wall clock may jump; our own running time does not.
             long_expired: now >= row.invoice_expire_time + margin && since_sent >= margin,
+            all_arrived: row.deadline.is_some_and(|deadline| now >= deadline + margin)
+                && since_sent >= margin,
         }
     }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use poa_common::{Msat, WithdrawalId};
-use poa_payment::simulated::OutsideInvoice;
+use poa_payment::simulated::{Answer, Fault, OutsideInvoice, PayEffect, Resolution};
 use poa_payment::{PaymentHash, Preimage};
 use poa_proto::escrow::v1::{
     CreateWithdrawalRequest, GetWithdrawalRequest, ListWithdrawalsRequest, ledger_entry, withdrawal,
 };
 use tonic::Code;
 
-use crate::world::{World, fact, refusal, with, world};
+use crate::world::{World, fact, refusal, with, world, world_with};
 
 fn preimage_opens(shown: &withdrawal::State, preimage: &[u8], hash: &[u8]) -> bool {
     let opened = Preimage::new(preimage.try_into().unwrap()).hash();
@@ -86,6 +86,47 @@ async fn amount_and_fee_limit_must_both_be_covered() {
     // A refusal uses neither the invoice nor the balance up.
     let made = world.withdraw(&user, &invoice, Some(1_000)).await.unwrap();
     world.reaches(&user, &made.withdrawal_id, withdrawal::State::Succeeded).await;
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_account_has_so_many_withdrawals_on_their_way_and_no_more() {
+    const LIMIT: usize = 3;
+    let world = world_with(|config| {
+        config.withdrawals.max_live = 3;
+        // The first is with the node, the rest waits for room: reserved and dispatched count alike.
+        config.withdrawals.max_in_flight = 1;
+    })
+    .await;
+    let (user, other) = (world.rich(1_000_000).await, world.rich(1_000_000).await);
+    let hangs = Fault::Pay { effect: PayEffect::StaysInFlight, answer: Answer::Given };
+    assert!(world.node().script([hangs]));
+    let mut made = Vec::new();
+    for _ in 0..LIMIT {
+        let invoice = world.outside_invoice(&user, 10_000).await;
+        made.push(world.withdraw(&user, &invoice, None).await.unwrap());
+        world.reaches(&user, &made[0].withdrawal_id, withdrawal::State::InFlight).await;
+    }
+    // All at once: they are counted one by one, and in one batch too.
+    let mut invoices = Vec::new();
+    for _ in 0..8 {
+        invoices.push(world.outside_invoice(&user, 10_000).await);
+    }
+    let calls = invoices.iter().map(|invoice| world.withdraw(&user, invoice, None));
+    for refused in futures_util::future::join_all(calls).await {
+        assert_eq!(fact(refused.clone(), "limit"), "3");
+        assert_eq!(refusal(refused), (Code::ResourceExhausted, "QUOTA_EXCEEDED".to_owned()));
+    }
+    assert_eq!(world.count("SELECT count(*) FROM withdrawals").await, 3);
+    let invoice = world.outside_invoice(&other, 10_000).await;
+    world.withdraw(&other, &invoice, None).await.unwrap();
+    // Once they have ended there is room again, and the refused invoices are not used up.
+    let hash = PaymentHash::try_from(made[0].payment_hash.as_slice()).unwrap();
+    world.node().resolve_payment(hash, Resolution::Settles).await.unwrap();
+    for row in &made {
+        world.reaches(&user, &row.withdrawal_id, withdrawal::State::Succeeded).await;
+    }
+    world.withdraw(&user, &invoices[0], None).await.unwrap();
     world.assert_sound().await;
 }
 

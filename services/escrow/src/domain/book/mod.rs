@@ -33,6 +33,8 @@ pub(crate) struct Book {
     pub(crate) escrows: Shelf<EscrowId, Escrow>,
     pub(crate) deposits: Shelf<DepositId, Deposit>,
     pub(crate) withdrawals: Shelf<WithdrawalId, Withdrawal>,
+    /// How many withdrawals are on their way, of accounts that ask for another.
+    pub(crate) live_withdrawals: BTreeMap<AccountId, u32>,
     /// Mandates of new escrows.
     pub(crate) mandates: Vec<(EscrowId, Mandate)>,
     /// To whom was released, and what allowed it.

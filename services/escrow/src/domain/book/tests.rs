@@ -163,6 +163,7 @@ fn command(book: &mut Book, step: &Step, transfer: &mut impl FnMut() -> Transfer
         Step::Reserve { which, user: owner, amount, limit } => {
             Command::ReserveWithdrawal(Box::new(ReserveWithdrawal {
                 withdrawal: reserved(which, owner, amount, limit),
+                max_live: 2,
                 transfer: transfer(),
             }))
         }
@@ -207,6 +208,7 @@ fn reserved(which: u128, owner: u128, amount: i64, limit: i64) -> Withdrawal {
         hash: preimage(which).hash(),
         invoice_expire_time: TIME,
         node: None,
+        deadline: None,
         dispatches: 0,
         failures_seen: 0,
         preimage: None,
@@ -252,6 +254,16 @@ fn check(book: &Book) {
             .map(|row| row.reserve().unwrap().get())
             .sum();
         assert_eq!(book.account(Owner::User(user(number))).held.get(), open + reserved);
+    }
+    for (account, live) in &book.live_withdrawals {
+        let counted = book
+            .withdrawals
+            .values()
+            .filter(|row| row.account == *account)
+            .filter(|row| matches!(row.state, withdrawal::State::Reserved | withdrawal::State::Dispatched))
+            .count();
+        assert_eq!(u32::try_from(counted), Ok(*live));
+        assert!(*live <= 2, "no account has more on their way than it may");
     }
     let deposited: i64 = book.deposits.values().map(|deposit| deposit.credited.get()).sum();
     let sent: i64 = book
@@ -316,7 +328,7 @@ fn a_return_that_was_decided_before_another_dispatch_gives_nothing_back() {
     let mut book = book();
     let credit = CreditDeposit { deposit: id(0), paid: Msat::new(5_000), transfer: id(1), time: TIME };
     book.decide(&Command::CreditDeposit(credit)).unwrap();
-    let reserve = ReserveWithdrawal { withdrawal: reserved(1, 0, 1_000, 10), transfer: id(2) };
+    let reserve = ReserveWithdrawal { withdrawal: reserved(1, 0, 1_000, 10), max_live: 1, transfer: id(2) };
     book.decide(&Command::ReserveWithdrawal(Box::new(reserve))).unwrap();
     let row = book.withdrawals.get(&id(1)).cloned().unwrap();
     book.withdrawals.put(row.id, Withdrawal { state: withdrawal::State::Dispatched, dispatches: 2, ..row });

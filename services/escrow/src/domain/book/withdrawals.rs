@@ -1,6 +1,6 @@
 //! Reserving, settling and giving back.
 
-use poa_common::{Msat, TypedId as _};
+use poa_common::{AccountId, Msat, TypedId as _};
 
 use super::Book;
 use crate::domain::account::Owner;
@@ -31,6 +31,10 @@ impl Book {
         if new.amount <= Msat::ZERO || new.fee_limit.is_negative() {
             return Err(Refusal::OutOfRange);
         }
+        let live = self.live_withdrawals.get(&new.account).copied().unwrap_or(0);
+        if live >= reserve.max_live {
+            return Err(Refusal::TooManyWithdrawals { limit: reserve.max_live });
+        }
         self.afford(Owner::User(new.account), needed)?;
         self.post(vec![Transfer {
             id: reserve.transfer,
@@ -40,7 +44,15 @@ impl Book {
             postings: postings::withdraw_reserve::postings(new.account, needed)?,
         }])?;
         self.withdrawals.put(new.id, new.clone());
+        self.live_withdrawals.insert(new.account, live.saturating_add(1));
         Ok(new.clone())
+    }
+
+    /// One fewer is on its way, where that is counted.
+    fn ended(&mut self, account: AccountId) {
+        if let Some(live) = self.live_withdrawals.get_mut(&account) {
+            *live = live.saturating_sub(1);
+        }
     }
 
     pub(super) fn settle(&mut self, settle: &SettleWithdrawal) -> Result<Withdrawal, Refusal> {
@@ -81,6 +93,7 @@ impl Book {
             ..withdrawal
         };
         self.withdrawals.put(succeeded.id, succeeded.clone());
+        self.ended(succeeded.account);
         Ok(succeeded)
     }
 
@@ -109,6 +122,7 @@ impl Book {
             ..withdrawal
         };
         self.withdrawals.put(failed.id, failed.clone());
+        self.ended(failed.account);
         Ok(failed)
     }
 }

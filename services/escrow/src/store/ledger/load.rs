@@ -54,6 +54,11 @@ pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Erro
         touched.accounts_of(command, &book);
     }
     lock_accounts(tx, &touched, &mut book).await?;
+    if !new.is_empty() {
+        // After the locks: whoever else begins or ends one of these accounts' withdrawals holds them too.
+        let accounts: BTreeSet<Uuid> = new.iter().map(|row| row.account.uuid()).collect();
+        book.live_withdrawals = withdrawals::count_live(tx, &ids(&accounts)).await?;
+    }
     Ok(book)
 }
 
