@@ -111,6 +111,7 @@ impl Route {
                 })),
                 None => body,
             })),
+            Ok(Err(error)) if timed_out(&error) => Err(Error::DeadlineExceeded),
             Ok(Err(error)) => {
                 tracing::warn!(
                     service = name,
@@ -154,6 +155,12 @@ impl Service<Request<axum::body::Body>> for Route {
             async move { Ok(route.forward(request).await.unwrap_or_else(|error| status(error).into_http())) },
         )
     }
+}
+
+/// Whether a call failed because the channel's own timer ran out: it honours the caller's deadline, too.
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.is::<tonic::TimeoutExpired>())
 }
 
 /// The request with its one message read whole: a caller who sends slowly waits here, not at a service.

@@ -74,12 +74,12 @@ async fn a_caller_beyond_its_limit_is_told_when_to_come_back() {
 #[tokio::test]
 async fn a_service_that_hangs_is_given_up_in_the_callers_time() {
     let edge = Edge::start(|_| {}).await;
-    let mut request = pay("hang", &edge.token());
-    request.metadata_mut().insert("grpc-timeout", "300m".parse().expect("a header"));
     let started = Instant::now();
-    let refused = edge.faucet().pay_invoice(request).await.expect_err("a hang");
-    assert_eq!(refused.code(), Code::DeadlineExceeded);
-    assert!(started.elapsed() < Duration::from_secs(8));
+    // By hand: tonic's client has a timer of its own for this header, and would win now and then.
+    let answer =
+        by_hand(&edge, "grpc-timeout: 300m\r\n", &[0, 0, 0, 0, 6, 10, 4, b'h', b'a', b'n', b'g'], 11).await;
+    assert!(answer.contains("grpc-status: 4") || answer.contains("grpc-status:4"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(8), "long before the method's own limit");
 }
 
 #[tokio::test]
@@ -151,19 +151,23 @@ async fn a_drain_ends_open_streams_with_unavailable() {
 #[tokio::test]
 async fn a_caller_who_does_not_send_its_message_is_cut_off_and_reaches_no_service() {
     let edge = Edge::start(|_| {}).await;
+    let started = Instant::now();
+    let answer = by_hand(&edge, "", &[], 5).await;
+    assert!(answer.contains("grpc-status: 4"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(9), "long before the method's own limit");
+}
+
+/// PayInvoice as a browser's grpc-web client sends it, byte by byte.
+async fn by_hand(edge: &Edge, headers: &str, body: &[u8], announced: usize) -> String {
     let mut socket = tokio::net::TcpStream::connect(edge.address()).await.expect("a connection");
     let head = format!(
-        "POST /poa.escrow.v1.FaucetService/PayInvoice HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
-         content-type: application/grpc-web+proto\r\nauthorization: Bearer {}\r\ncontent-length: 5\r\n\r\n",
+        "POST /poa.escrow.v1.FaucetService/PayInvoice HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\
+         content-type: application/grpc-web+proto\r\nauthorization: Bearer {}\r\ncontent-length: {announced}\r\n\r\n",
         edge.token()
     );
-    socket.write_all(head.as_bytes()).await.expect("the head");
+    socket.write_all(&[head.as_bytes(), body].concat()).await.expect("the request");
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(9), socket.read_to_end(&mut answer)).await;
-    read.expect("an answer long before the method's own limit").expect("an answer");
-    assert!(
-        String::from_utf8_lossy(&answer).contains("grpc-status: 4"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    let read = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await;
+    read.expect("an answer").expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
 }

@@ -1,6 +1,7 @@
 //! A server with one public, one internal, one streaming and one admin service, whose answers the request chooses.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use poa_chassis::config::ServerConfig;
 use poa_chassis::keyring::{self, Keyring};
 use poa_chassis::token::{AccessClaims, sign_access};
 use poa_chassis::{
-    App, Context, Deps, Error, InProcess, Lifecycle, Readiness, Target, run_app, status, system_env, user,
+    App, Context, Deps, Error, Lifecycle, Readiness, Target, bind, run_app, status, system_env, user,
     validate,
 };
 use poa_common::{AccountId, Env};
@@ -45,7 +46,7 @@ pub(crate) struct TestServer {
     pub(crate) env: Env,
     pub(crate) serving: tokio::task::JoinHandle<()>,
     keys: TempDir,
-    pipe: InProcess,
+    address: SocketAddr,
 }
 
 struct Services;
@@ -66,7 +67,7 @@ impl TestServer {
             lifecycle: Lifecycle::default(),
             readiness: Readiness::default(),
         };
-        let (pipe, listen) = InProcess::pair();
+        let (listen, address) = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
         let routes = Routes::new(FaucetServiceServer::new(Services))
             .add_service(AttestationInternalServiceServer::new(Services))
             .add_service(AuthInternalServiceServer::new(Services));
@@ -75,7 +76,12 @@ impl TestServer {
             let deps = deps.clone();
             async move { run_app(app, &config, &deps, listen).await.expect("the server runs") }
         });
-        Self { deps, env, serving, keys, pipe }
+        Self { deps, env, serving, keys, address }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A channel of somebody outside the mesh.
@@ -111,7 +117,7 @@ impl TestServer {
     }
 
     fn peers(&self, name: &'static str) -> Peers {
-        let target = Target::InProcess(self.pipe.clone());
+        let target = Target::Address(format!("http://{}", self.address));
         let keyring = Keyring::open(self.keys.path(), name, "proof-of-agent", &self.env).expect("a keyring");
         let targets = BTreeMap::from([("server".to_owned(), target.clone()), ("auth".to_owned(), target)]);
         Peers::new(targets, Arc::new(keyring))
