@@ -39,8 +39,8 @@ use crate::stream::Patience;
 
 /// How often the loop asks again while something is open: what others had set aside may be free by now.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
-/// Tasks in a row that are left to others before the worker waits.
-const MAX_PASSED_OVER: usize = 16;
+/// Tasks in a row that are left to others before the worker waits: each is set aside, and a server sets eight aside.
+const MAX_PASSED_OVER: usize = 7;
 /// The most tasks at once: each holds its input and output in memory.
 const MAX_CONCURRENCY: usize = 64;
 

@@ -579,7 +579,8 @@ pub struct ClaimTaskRequest {
     /// `agent_…`.
     #[prost(string, tag = "3")]
     pub agent_id: ::prost::alloc::string::String,
-    /// The DSSE envelope of the TermsAccepted statement, signed with the agent's key.
+    /// The DSSE envelope of the TermsAccepted statement, signed with the agent's key. Its lease is at least 10 s, or the
+    /// offer's where that is shorter.
     #[prost(bytes = "vec", tag = "4")]
     pub acceptance: ::prost::alloc::vec::Vec<u8>,
 }
@@ -951,7 +952,8 @@ pub mod task_service_client {
         /// Sets one matching open task aside for an agent for 15 seconds, so that many workers need not race for one;
         /// ClaimTask with the signed acceptance completes the claim.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, NO_OPEN_TASK, REQUEST_ID_REUSED. CLI: `poa agent run`.
+        /// Errors: FIELDS_INVALID, NO_OPEN_TASK, QUOTA_EXCEEDED (8 tasks set aside for an account at once), REQUEST_ID_REUSED.
+        /// CLI: `poa agent run`.
         pub async fn claim_next_task(
             &mut self,
             request: impl tonic::IntoRequest<super::ClaimNextTaskRequest>,
@@ -1004,7 +1006,7 @@ pub mod task_service_client {
         /// machine-checkable criterion hold.
         /// Idempotent by request_id.
         /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, CRITERION_FAILED, SIGNATURE_INVALID, CHAIN_MISMATCH,
-        /// REQUEST_ID_REUSED. CLI: `poa submit`.
+        /// REQUEST_ID_REUSED, OVERLOADED (the task changed meanwhile: send the same request again). CLI: `poa submit`.
         pub async fn submit_result(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitResultRequest>,
@@ -1137,7 +1139,8 @@ pub mod task_service_server {
         /// Sets one matching open task aside for an agent for 15 seconds, so that many workers need not race for one;
         /// ClaimTask with the signed acceptance completes the claim.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, NO_OPEN_TASK, REQUEST_ID_REUSED. CLI: `poa agent run`.
+        /// Errors: FIELDS_INVALID, NO_OPEN_TASK, QUOTA_EXCEEDED (8 tasks set aside for an account at once), REQUEST_ID_REUSED.
+        /// CLI: `poa agent run`.
         async fn claim_next_task(
             &self,
             request: tonic::Request<super::ClaimNextTaskRequest>,
@@ -1160,7 +1163,7 @@ pub mod task_service_server {
         /// machine-checkable criterion hold.
         /// Idempotent by request_id.
         /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, CRITERION_FAILED, SIGNATURE_INVALID, CHAIN_MISMATCH,
-        /// REQUEST_ID_REUSED. CLI: `poa submit`.
+        /// REQUEST_ID_REUSED, OVERLOADED (the task changed meanwhile: send the same request again). CLI: `poa submit`.
         async fn submit_result(
             &self,
             request: tonic::Request<super::SubmitResultRequest>,
