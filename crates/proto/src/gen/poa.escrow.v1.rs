@@ -659,7 +659,8 @@ pub mod escrow_service_client {
         /// Pays a Lightning invoice from the caller's balance. Amount and largest fee are reserved at once; the payment goes on
         /// by itself and is never made twice.
         /// Idempotent by request_id, and by the invoice's payment hash.
-        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, INSUFFICIENT_FUNDS, REQUEST_ID_REUSED. CLI: `poa withdraw`.
+        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, INSUFFICIENT_FUNDS, QUOTA_EXCEEDED, REQUEST_ID_REUSED.
+        /// CLI: `poa withdraw`.
         pub async fn create_withdrawal(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateWithdrawalRequest>,
@@ -795,7 +796,8 @@ pub mod escrow_service_server {
         /// Pays a Lightning invoice from the caller's balance. Amount and largest fee are reserved at once; the payment goes on
         /// by itself and is never made twice.
         /// Idempotent by request_id, and by the invoice's payment hash.
-        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, INSUFFICIENT_FUNDS, REQUEST_ID_REUSED. CLI: `poa withdraw`.
+        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, INSUFFICIENT_FUNDS, QUOTA_EXCEEDED, REQUEST_ID_REUSED.
+        /// CLI: `poa withdraw`.
         async fn create_withdrawal(
             &self,
             request: tonic::Request<super::CreateWithdrawalRequest>,
