@@ -35,7 +35,7 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, String> {
             let callers = texts(policy, "callers");
             let complete = match audience {
                 "Internal" => !callers.is_empty(),
-                "Public" => anonymous != !scope.is_empty(),
+                "Public" => anonymous == scope.is_empty(),
                 _ => !scope.is_empty(),
             };
             if !complete {
