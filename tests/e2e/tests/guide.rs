@@ -1,5 +1,6 @@
 //! The script of docs/guides/grpcurl.md, run as it stands, where grpcurl and jq are there.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -22,7 +23,9 @@ async fn the_grpcurl_guide_runs_as_it_stands() {
     let script = script(&std::fs::read_to_string(page).expect("the guide"));
     assert!(script.contains("grpcurl"), "the guide has no script");
     if let Some(missing) = ["grpcurl", "jq"].into_iter().find(|program| !installed(program)) {
-        eprintln!("SKIPPED: {missing} is not installed, the guide's script was not run");
+        // Past the test runner's capture: a skip that nobody sees looks like a pass.
+        let mut loud = std::io::stderr();
+        writeln!(loud, "SKIPPED: {missing} is not installed, the guide's script was not run").expect("standard error");
         return;
     }
     let mesh = Deployment::single().await;
