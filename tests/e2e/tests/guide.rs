@@ -25,7 +25,8 @@ async fn the_grpcurl_guide_runs_as_it_stands() {
     if let Some(missing) = ["grpcurl", "jq"].into_iter().find(|program| !installed(program)) {
         // Past the test runner's capture: a skip that nobody sees looks like a pass.
         let mut loud = std::io::stderr();
-        writeln!(loud, "SKIPPED: {missing} is not installed, the guide's script was not run").expect("standard error");
+        writeln!(loud, "SKIPPED: {missing} is not installed, the guide's script was not run")
+            .expect("standard error");
         return;
     }
     let mesh = Deployment::single().await;
