@@ -41,6 +41,14 @@ pub mod attestation {
     }
 }
 
+/// Finding agents and tasks.
+pub mod search {
+    /// Version 1.
+    pub mod v1 {
+        include!("gen/poa.search.v1.rs");
+    }
+}
+
 /// The registry of error reasons.
 pub mod errors {
     /// Version 1.

@@ -15,8 +15,14 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 
 /// The packages that become Rust. Options and vendored annotations live on in the descriptor set alone.
-const PACKAGES: [&str; 5] =
-    ["poa.auth.v1", "poa.task.v1", "poa.escrow.v1", "poa.attestation.v1", "poa.errors.v1"];
+const PACKAGES: [&str; 6] = [
+    "poa.auth.v1",
+    "poa.task.v1",
+    "poa.escrow.v1",
+    "poa.attestation.v1",
+    "poa.search.v1",
+    "poa.errors.v1",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root =
@@ -39,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config =
         tonic_prost_build::configure().out_dir(&out).build_transport(false).emit_rerun_if_changed(false);
-    for service in ["auth", "task", "escrow", "attestation"] {
+    for service in ["auth", "task", "escrow", "attestation", "search"] {
         let path = format!("poa.{service}.v1");
         config = config
             .client_mod_attribute(&path, format!("#[cfg(feature = \"{service}-client\")]"))

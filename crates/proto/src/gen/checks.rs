@@ -46,6 +46,11 @@ impl Check for crate::attestation::v1::ListAttestationsRequest {
         found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
     }
 }
+impl Check for crate::attestation::v1::WatchAttestationEventsRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "cursor", (&self.cursor).len(), 0, 64, false);
+    }
+}
 impl Check for crate::auth::v1::CreateApiKeyRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.uuid(path, "request_id", &self.request_id);
@@ -239,6 +244,59 @@ impl Check for crate::escrow::v1::WatchDepositRequest {
         found.length(path, "deposit_id", (&self.deposit_id).len(), 0, 40, true);
     }
 }
+impl Check for crate::search::v1::ReindexRequest {
+    fn check(&self, _path: &str, _found: &mut Found) {}
+}
+impl Check for crate::search::v1::SearchAgentsRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 100);
+        found.length(path, "page_token", (&self.page_token).len(), 0, 512, false);
+        found.length(path, "query", (&self.query).len(), 0, 256, false);
+        found.items(path, "capabilities", self.capabilities.len(), 8, false);
+        for (place, item) in self.capabilities.iter().enumerate() {
+            let name = format!("capabilities[{place}]");
+            found.length(path, &name, (item).len(), 0, 64, false);
+        }
+        found.range(
+            path,
+            "max_typical_price_msat",
+            i64::from(*(&self.max_typical_price_msat)),
+            0,
+            2100000000000000000,
+        );
+        found.range(path, "min_completed_tasks", i64::from(*(&self.min_completed_tasks)), 0, 1000000000);
+    }
+}
+impl Check for crate::search::v1::SearchTasksRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 100);
+        found.length(path, "page_token", (&self.page_token).len(), 0, 512, false);
+        found.length(path, "query", (&self.query).len(), 0, 256, false);
+        found.known(
+            path,
+            "view",
+            crate::search::v1::search_tasks_request::View::try_from(*(&self.view)).is_ok(),
+        );
+        found.items(path, "capabilities", self.capabilities.len(), 8, false);
+        for (place, item) in self.capabilities.iter().enumerate() {
+            let name = format!("capabilities[{place}]");
+            found.length(path, &name, (item).len(), 0, 64, false);
+        }
+        found.range(path, "min_payee_msat", i64::from(*(&self.min_payee_msat)), 0, 2100000000000000000);
+        found.range(path, "max_price_msat", i64::from(*(&self.max_price_msat)), 0, 2100000000000000000);
+        found.items(path, "states", self.states.len(), 16, false);
+        for (place, item) in self.states.iter().enumerate() {
+            let name = format!("states[{place}]");
+            found.known(path, &name, crate::task::v1::task::State::try_from(*(item)).is_ok());
+        }
+    }
+}
+impl Check for crate::search::v1::SuggestRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "prefix", (&self.prefix).len(), 0, 64, true);
+        found.range(path, "max_suggestions", i64::from(*(&self.max_suggestions)), 0, 20);
+    }
+}
 impl Check for crate::task::v1::AcceptResultRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.uuid(path, "request_id", &self.request_id);
@@ -403,6 +461,11 @@ impl Check for crate::task::v1::WatchOpenTasksRequest {
         }
         found.range(path, "min_payee_msat", i64::from(*(&self.min_payee_msat)), 0, 2100000000000000000);
         found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, false);
+    }
+}
+impl Check for crate::task::v1::WatchTaskEventsRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "cursor", (&self.cursor).len(), 0, 64, false);
     }
 }
 impl Check for crate::task::v1::WatchTaskRequest {

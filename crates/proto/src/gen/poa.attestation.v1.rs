@@ -846,6 +846,52 @@ pub struct AppendStatementResponse {
     #[prost(message, optional, tag = "2")]
     pub countersignature: ::core::option::Option<Attestation>,
 }
+/// Follows the log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchAttestationEventsRequest {
+    /// The cursor of the last event that was dealt with; empty for all from the beginning.
+    #[prost(string, tag = "1")]
+    pub cursor: ::prost::alloc::string::String,
+}
+/// One message of the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchAttestationEventsResponse {
+    /// Where to go on after this message.
+    #[prost(string, tag = "1")]
+    pub cursor: ::prost::alloc::string::String,
+    /// What happened.
+    #[prost(oneof = "watch_attestation_events_response::Update", tags = "2, 3")]
+    pub update: ::core::option::Option<watch_attestation_events_response::Update>,
+}
+/// Nested message and enum types in `WatchAttestationEventsResponse`.
+pub mod watch_attestation_events_response {
+    /// What happened.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Update {
+        /// A statement was logged.
+        #[prost(message, tag = "2")]
+        Event(super::AttestationEvent),
+        /// Nothing happened for a while; the stream lives.
+        #[prost(message, tag = "3")]
+        Heartbeat(super::AttestationHeartbeat),
+    }
+}
+/// A statement was logged.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttestationEvent {
+    /// The statement, without its envelope.
+    #[prost(message, optional, tag = "1")]
+    pub attestation: ::core::option::Option<Attestation>,
+    /// The agent that signed it; empty for the platform's.
+    #[prost(string, tag = "2")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "3")]
+    pub event_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Nothing happened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttestationHeartbeat {}
 /// Generated client implementations.
 #[cfg(feature = "attestation-client")]
 pub mod attestation_internal_service_client {
@@ -942,6 +988,31 @@ pub mod attestation_internal_service_client {
                 .insert(GrpcMethod::new("poa.attestation.v1.AttestationInternalService", "AppendStatement"));
             self.inner.unary(req, path, codec).await
         }
+        /// Follows the log, statement by statement, from a cursor on, without end.
+        /// Idempotent: a read; the same cursor gives the same events.
+        /// Errors: FIELDS_INVALID. CLI: none.
+        pub async fn watch_attestation_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchAttestationEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchAttestationEventsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/poa.attestation.v1.AttestationInternalService/WatchAttestationEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new(
+                "poa.attestation.v1.AttestationInternalService",
+                "WatchAttestationEvents",
+            ));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -960,6 +1031,18 @@ pub mod attestation_internal_service_server {
             &self,
             request: tonic::Request<super::AppendStatementRequest>,
         ) -> std::result::Result<tonic::Response<super::AppendStatementResponse>, tonic::Status>;
+        /// Server streaming response type for the WatchAttestationEvents method.
+        type WatchAttestationEventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchAttestationEventsResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Follows the log, statement by statement, from a cursor on, without end.
+        /// Idempotent: a read; the same cursor gives the same events.
+        /// Errors: FIELDS_INVALID. CLI: none.
+        async fn watch_attestation_events(
+            &self,
+            request: tonic::Request<super::WatchAttestationEventsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchAttestationEventsStream>, tonic::Status>;
     }
     /// Appends statements to receipt chains and to the log.
     #[derive(Debug)]
@@ -1069,6 +1152,50 @@ pub mod attestation_internal_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.attestation.v1.AttestationInternalService/WatchAttestationEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchAttestationEventsSvc<T: AttestationInternalService>(pub Arc<T>);
+                    impl<T: AttestationInternalService>
+                        tonic::server::ServerStreamingService<super::WatchAttestationEventsRequest>
+                        for WatchAttestationEventsSvc<T>
+                    {
+                        type Response = super::WatchAttestationEventsResponse;
+                        type ResponseStream = T::WatchAttestationEventsStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchAttestationEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationInternalService>::watch_attestation_events(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchAttestationEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

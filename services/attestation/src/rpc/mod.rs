@@ -8,9 +8,11 @@ mod get_consistency_proof;
 mod get_inclusion_proof;
 mod get_receipt_bundle;
 mod list_attestations;
+mod watch_attestation_events;
 
 use std::sync::Arc;
 
+use futures_util::stream::BoxStream;
 use poa_chassis::{Latch, status};
 use poa_proto::attestation::v1::attestation_internal_service_server::AttestationInternalService;
 use poa_proto::attestation::v1::attestation_service_server::AttestationService;
@@ -18,7 +20,8 @@ use poa_proto::attestation::v1::{
     AppendStatementRequest, AppendStatementResponse, GetAttestationRequest, GetAttestationResponse,
     GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse,
     GetInclusionProofRequest, GetInclusionProofResponse, GetReceiptBundleRequest, GetReceiptBundleResponse,
-    ListAttestationsRequest, ListAttestationsResponse,
+    ListAttestationsRequest, ListAttestationsResponse, WatchAttestationEventsRequest,
+    WatchAttestationEventsResponse,
 };
 use poa_storage::Database;
 use poa_storage::batch::Handle;
@@ -68,6 +71,15 @@ impl AttestationInternalService for Service {
         request: Request<AppendStatementRequest>,
     ) -> Result<Response<AppendStatementResponse>, Status> {
         answer(append_statement::handle(self, request.into_inner()).await)
+    }
+
+    type WatchAttestationEventsStream = BoxStream<'static, Result<WatchAttestationEventsResponse, Status>>;
+
+    async fn watch_attestation_events(
+        &self,
+        request: Request<WatchAttestationEventsRequest>,
+    ) -> Result<Response<Self::WatchAttestationEventsStream>, Status> {
+        answer(watch_attestation_events::handle(self, request.into_inner()).await)
     }
 }
 

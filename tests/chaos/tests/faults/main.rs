@@ -1,0 +1,1 @@
+//! Faults of the network, the database, callers and clocks.

@@ -1,0 +1,1 @@
+//! Kills, failures and hangs at every failpoint.

@@ -1,0 +1,1 @@
+//! A seeded model of the saga against the real services in process.
