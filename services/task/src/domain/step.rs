@@ -83,6 +83,19 @@ fn at(due: Option<MeshTime>, step: Step, now: Moment) -> Next {
 // === impl Step ===
 
 impl Step {
+    /// Whether it asks another service.
+    pub(crate) const fn calls(self) -> bool {
+        match self {
+            Self::HoldFunds | Self::Append(_) | Self::Capture | Self::Refund => true,
+            Self::AbandonFunding
+            | Self::LapseClaim
+            | Self::ExpireOffer
+            | Self::Release
+            | Self::AcceptBySilence
+            | Self::ExpireRejected => false,
+        }
+    }
+
     /// The name in logs and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

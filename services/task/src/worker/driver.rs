@@ -17,7 +17,9 @@ use proof_of_agent::{DecisionKind, Digest, Envelope, Statement};
 
 use super::mesh_clock::MeshClock;
 use super::peers::{CallError, Peers, Refusal};
-use crate::domain::{DomainError, Moment, Next, Paper, Pen, Saga, Step, next_step, statement_of_payload};
+use crate::domain::{
+    DomainError, Entry, Moment, Next, Paper, Pen, Saga, Standing, Step, next_step, statement_of_payload,
+};
 use crate::error::Error;
 use crate::{metrics, store};
 
@@ -46,6 +48,18 @@ pub(crate) struct Driver {
 struct Active<'a> {
     driver: &'a Driver,
     task: TaskId,
+}
+
+/// How far a drive has come.
+struct Course {
+    /// The task as it will be once what is unwritten is written.
+    saga: Saga,
+    /// The numbers of its statements that are pending in the database.
+    pending: Vec<u32>,
+    /// What the last steps came to.
+    unwritten: Vec<(Step, Outcome)>,
+    /// Whether this drive has written something.
+    has_moved: bool,
 }
 
 /// What a step came to.
@@ -106,44 +120,48 @@ impl Driver {
     }
 
     async fn steps(&self, task: TaskId) -> Result<Option<Refusal>, DriveError> {
-        let mut refusal = None;
-        let (mut saga, peeked) = match store::peek(&self.db, task).await.map_err(Error::from)? {
-            Some(peeked) => (Some(peeked.saga), peeked.due),
-            None => (None, None),
+        let Some(peeked) = store::peek(&self.db, task).await.map_err(Error::from)? else {
+            return Ok(None);
         };
+        let mut refusal = None;
+        let mut course = Course::from(peeked.saga);
         for _ in 0..MAX_STEPS {
-            let Some(current) = saga else {
-                return Ok(refusal);
-            };
-            let step = match next_step(&current, self.now()) {
+            let step = match next_step(&course.saga, self.now()) {
                 Next::Step(step) => step,
-                Next::Wait(due) => {
-                    if let Some(peeked) = peeked {
+                // A commit writes the next deadline, so that only a task without a step needs one written.
+                Next::Wait(due) if !course.has_moved => {
+                    if let Some(peeked) = peeked.due {
                         store::postpone(&self.db, task, peeked, due).await.map_err(Error::from)?;
                     }
                     return Ok(refusal);
                 }
-                Next::End => return Ok(refusal),
+                Next::Wait(_) | Next::End => return Ok(refusal),
             };
-            let outcome = self.perform(step, &current).await?;
+            let outcome = match self.perform(step, &course.saga).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    self.commit(course).await?;
+                    return Err(error);
+                }
+            };
             if let Outcome::Refused(refused) = &outcome {
                 metrics::step(step.as_str(), "refused");
                 refusal = Some(refused.clone());
             } else {
                 metrics::step(step.as_str(), "done");
             }
+            course.unwritten.push((step, outcome));
+            if let Some(ahead) = course.ahead(&self.pen, self.now()) {
+                course.saga = ahead;
+                continue;
+            }
             let said = refusal.as_ref().map(Refusal::detail).unwrap_or_default();
-            saga = self.commit(task, step, outcome).await?;
-            if saga.is_none() {
+            let Some(saga) = self.commit(course).await? else {
                 return Err(DriveError::Refused(format!("{}: {said}", step.as_str())));
-            }
-            // A commit writes the next deadline; a task that waits needs no second look.
-            if let Some(saga) = &saga
-                && !matches!(next_step(saga, self.now()), Next::Step(_))
-            {
-                return Ok(refusal);
-            }
+            };
+            course = Course { has_moved: true, ..Course::from(saga) };
         }
+        self.commit(course).await?;
         Err(DriveError::Restless)
     }
 
@@ -192,7 +210,13 @@ impl Driver {
 
     /// The envelopes that escrow is shown: what leads to the decision, without claims that lapsed.
     async fn release_chain(&self, saga: &Saga) -> Result<Vec<Vec<u8>>, DriveError> {
-        let papers = store::papers(self.db.read(), saga.offer.task).await.map_err(Error::from)?;
+        let mut papers = store::papers(self.db.read(), saga.offer.task).await.map_err(Error::from)?;
+        // What was logged a moment ago may not be written yet.
+        for (stored, entry) in papers.iter_mut().zip(&saga.statements) {
+            if let Some(paper) = &entry.paper {
+                stored.clone_from(paper);
+            }
+        }
         let mut statements = Vec::with_capacity(papers.len());
         for paper in &papers {
             let payload = match paper {
@@ -212,26 +236,36 @@ impl Driver {
             .collect())
     }
 
-    /// Writes what a step came to, if it is still the task's next one. Answers with the task as it is then, or with
-    /// `None` where the outcome is a refusal that nothing may be made of.
-    async fn commit(&self, task: TaskId, step: Step, outcome: Outcome) -> Result<Option<Saga>, Error> {
-        let at = self.now();
+    /// Writes what the steps came to, each if it is still the task's next one. Answers with the task as it is then, or
+    /// with `None` where an outcome is a refusal that nothing may be made of.
+    async fn commit(&self, course: Course) -> Result<Option<Saga>, Error> {
+        if course.unwritten.is_empty() {
+            return Ok(Some(course.saga));
+        }
+        let (at, task) = (self.now(), course.saga.offer.task);
         let (pen, env) = (self.pen.clone(), self.env.clone());
         self.db
-            .transact_with((outcome, pen, env), move |(outcome, pen, env), tx| {
+            .transact_with((course.unwritten, pen, env), move |(outcomes, pen, env), tx| {
                 Box::pin(async move {
                     let Some(before) = store::load(tx, task).await? else {
                         return Ok(None);
                     };
-                    if next_step(&before, at) != Next::Step(step) {
-                        return Ok(Some(before));
-                    }
                     let mut saga = before.clone();
-                    if apply(&mut saga, step, outcome, pen, at)? {
-                        store::save(tx, &before, &saga, at, env).await?;
-                        return Ok::<_, Error>(Some(saga));
+                    let mut counted = 0;
+                    for (step, outcome) in outcomes {
+                        // Another driver or a verb was quicker: what it made of the task counts.
+                        if next_step(&saga, at) != Next::Step(*step) {
+                            break;
+                        }
+                        if !apply(&mut saga, *step, outcome, pen, at)? {
+                            return Ok(None);
+                        }
+                        counted += 1;
                     }
-                    Ok(None)
+                    if counted > 0 {
+                        store::save(tx, &before, &saga, at, env).await?;
+                    }
+                    Ok::<_, Error>(Some(saga))
                 })
             })
             .await
@@ -245,6 +279,37 @@ impl Driver {
         } else {
             tracing::error!(%task, attempts, %error, "a task does not get on");
         }
+    }
+}
+
+// === impl Course ===
+
+impl From<Saga> for Course {
+    /// A task as it was read.
+    fn from(saga: Saga) -> Self {
+        let pending = saga.statements.iter().filter(|entry| entry.standing == Standing::Pending);
+        let pending = pending.map(|entry| entry.seq).collect();
+        Self { saga, pending, unwritten: Vec::new(), has_moved: false }
+    }
+}
+
+impl Course {
+    /// The task with the last outcome in it, where the next call may be made before that is written: one commit less.
+    /// Whoever begins again from what is written must then make the very same calls, so the outcome must be no refusal,
+    /// leave the state as it is written, and add no statement that the next call would need.
+    fn ahead(&self, pen: &Pen, at: Moment) -> Option<Saga> {
+        let (step, outcome) = self.unwritten.last()?;
+        let mut ahead = self.saga.clone();
+        if matches!(outcome, Outcome::Refused(_)) || !apply(&mut ahead, *step, outcome, pen, at).ok()? {
+            return None;
+        }
+        let calls = match next_step(&ahead, at) {
+            Next::Step(step) => step.calls(),
+            Next::Wait(_) | Next::End => false,
+        };
+        let known = |entry: &Entry| entry.standing == Standing::Appended || self.pending.contains(&entry.seq);
+        let same = ahead.status.state == self.saga.status.state && ahead.statements.iter().all(known);
+        (calls && same).then_some(ahead)
     }
 }
 
