@@ -13,6 +13,7 @@ mod worker;
 use std::sync::Arc;
 
 use poa_chassis::{App, BuildError, Deps};
+use poa_proto::task::v1::task_internal_service_server::TaskInternalServiceServer;
 use poa_proto::task::v1::task_service_server::TaskServiceServer;
 use tonic::service::Routes;
 
@@ -25,6 +26,9 @@ use service::Service;
 /// The migrations of this service's database.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/task");
 
+/// The gRPC services on the service port.
+const SERVICES: &[&str] = &["poa.task.v1.TaskService", "poa.task.v1.TaskInternalService"];
+
 /// Builds the service: connects and migrates its database, starts its workers.
 ///
 /// # Errors
@@ -33,9 +37,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
     metrics::describe();
     let limits = config.server.limits.clone();
     let service = Arc::new(Service::start(config, &deps).await?);
-    let server = TaskServiceServer::from_arc(Arc::new(rpc::Tasks::new(Arc::clone(&service))))
+    let public = TaskServiceServer::from_arc(Arc::new(rpc::Tasks::new(Arc::clone(&service))))
         .max_decoding_message_size(limits.decode_bytes)
         .max_encoding_message_size(limits.encode_bytes);
-    let routes = rpc::in_front_of(Routes::new(server), service);
-    Ok(App { name: "task", services: &["poa.task.v1.TaskService"], routes, admin: None })
+    let internal = TaskInternalServiceServer::from_arc(Arc::new(rpc::Tasks::new(Arc::clone(&service))))
+        .max_decoding_message_size(limits.decode_bytes)
+        .max_encoding_message_size(limits.encode_bytes);
+    let routes = rpc::in_front_of(Routes::new(public).add_service(internal), service);
+    Ok(App { name: "task", services: SERVICES, routes, admin: None })
 }

@@ -38,6 +38,7 @@ pub(crate) struct Service {
     pub(crate) sealer: Sealer,
     pub(crate) tokens: SealKey,
     pub(crate) hub: Hub,
+    pub(crate) events: Events,
     pub(crate) checks: Semaphore,
     driver: Arc<Driver>,
     drives: Arc<Semaphore>,
@@ -83,7 +84,7 @@ impl Service {
             run(Arc::clone(&driver), Arc::clone(&wake), poll, concurrency, stopping.clone()),
         );
         deps.lifecycle.spawn("task sweep", crate::worker::sweep(db.clone(), deps.env.clone(), stopping));
-        let hub = Hub::start(&db, events, clock.clone(), deps.env.clone(), &deps.lifecycle).await?;
+        let hub = Hub::start(&db, events.clone(), clock.clone(), deps.env.clone(), &deps.lifecycle).await?;
         latch.ready();
         Ok(Self {
             env: deps.env.clone(),
@@ -93,6 +94,7 @@ impl Service {
             sealer: Sealer::new(&secret::derive(&deps.keyring.secret(), "page-tokens", uuid::Uuid::nil())),
             tokens,
             hub,
+            events,
             checks: Semaphore::new(CHECKS),
             driver,
             drives: Arc::new(Semaphore::new(INLINE_DRIVES)),

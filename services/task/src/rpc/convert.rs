@@ -11,9 +11,19 @@ use crate::store::{OpenRow, Summary, View};
 
 /// A task; `with_terms` where not in a list.
 pub(super) fn task(view: &View, now: Moment, with_terms: bool) -> Result<proto::Task, Error> {
-    let status = &view.status;
-    let result = view.result.as_ref();
     Ok(proto::Task {
+        criteria: criteria(&view.terms)?,
+        terms: if with_terms { view.terms.clone() } else { Vec::new() },
+        input: view.input.body.as_ref().map(content),
+        result: view.result.as_ref().and_then(|result| result.body.as_ref()).map(content),
+        ..outline(view, now)
+    })
+}
+
+/// A task without bodies, criteria and terms.
+pub(super) fn outline(view: &View, now: Moment) -> proto::Task {
+    let status = &view.status;
+    proto::Task {
         task_id: view.task.to_string(),
         requester_id: view.requester.to_string(),
         title: view.title.clone(),
@@ -23,21 +33,21 @@ pub(super) fn task(view: &View, now: Moment, with_terms: bool) -> Result<proto::
         fee_msat: view.fee.get(),
         payee_msat: view.payee.get(),
         release_policy: policy(view.policy).into(),
-        criteria: criteria(&view.terms)?,
+        criteria: Vec::new(),
         direct_agent_id: view.direct_agent.map(|agent| agent.to_string()).unwrap_or_default(),
         escrow_id: view.escrow.to_string(),
         claim: status.claim.as_ref().map(|held| claim(held, status.claims, now)),
         waiting: waiting(view, now),
         input_summary: Some(summary(&view.input)),
-        result_summary: result.map(summary),
-        input: view.input.body.as_ref().map(content),
-        result: result.and_then(|result| result.body.as_ref()).map(content),
-        terms: if with_terms { view.terms.clone() } else { Vec::new() },
+        result_summary: view.result.as_ref().map(summary),
+        input: None,
+        result: None,
+        terms: Vec::new(),
         note: status.note.clone(),
         create_time: Some(timestamp(view.created)),
         update_time: Some(timestamp(status.updated)),
         etag: etag(status),
-    })
+    }
 }
 
 /// An open task.
@@ -75,7 +85,7 @@ pub(super) fn etag(status: &Status) -> String {
     format!("{:x}", status.version)
 }
 
-fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: at.unix_timestamp(),
         nanos: i32::try_from(at.nanosecond()).unwrap_or(0),

@@ -16,6 +16,7 @@ mod shared_feed;
 mod submit_result;
 mod watch_open_tasks;
 mod watch_task;
+mod watch_task_events;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use poa_chassis::{Principal, status, user, validate};
 use poa_common::{AccountId, TaskId, Timestamp, TypedId as _};
 use poa_proto::Check;
 use poa_proto::task::v1 as proto;
+use poa_proto::task::v1::task_internal_service_server::TaskInternalService;
 use poa_proto::task::v1::task_service_server::TaskService;
 use poa_storage::Tx;
 use poa_storage::idempotency::{self, Keep, Key, Outcome};
@@ -45,7 +47,7 @@ use crate::error::Error;
 use crate::service::{Service, change};
 use crate::store::{self, Bodies, Reader, View};
 
-/// The public service.
+/// The public service and the internal one.
 #[derive(Clone)]
 pub(crate) struct Tasks {
     service: Arc<Service>,
@@ -73,6 +75,19 @@ enum Sight {
 impl Tasks {
     pub(crate) fn new(service: Arc<Service>) -> Self {
         Self { service }
+    }
+}
+
+#[tonic::async_trait]
+impl TaskInternalService for Tasks {
+    type WatchTaskEventsStream = watch_task_events::Messages;
+
+    async fn watch_task_events(
+        &self,
+        request: Request<proto::WatchTaskEventsRequest>,
+    ) -> Result<Response<Self::WatchTaskEventsStream>, Status> {
+        let message = request.into_inner();
+        watch_task_events::handle(&self.service, message).await.map(Response::new).map_err(status)
     }
 }
 

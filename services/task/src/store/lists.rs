@@ -1,4 +1,4 @@
-//! ListTasks.
+//! ListTasks, and the tasks of a stretch of events.
 
 use poa_common::{AccountId, AgentId, TaskId, TypedId as _};
 use poa_storage::{Database, Error};
@@ -48,11 +48,25 @@ pub(crate) async fn page(db: &Database, filter: &ListFilter) -> Result<Vec<View>
     rows.iter().map(view_of).collect()
 }
 
+/// These tasks as they are, as far as they exist, without bodies and terms. One that cannot be read is left out: it must
+/// not stop those who follow all.
+pub(crate) async fn outlines(db: &Database, tasks: &[Uuid]) -> Result<Vec<View>, Error> {
+    let rows = sqlx::query(BY_ID).bind(tasks).fetch_all(db.read()).await?;
+    let views = rows.iter().filter_map(|row| {
+        view_of(row)
+            .inspect_err(|error| tracing::error!(%error, "a task cannot be read and is left out"))
+            .ok()
+    });
+    Ok(views.collect())
+}
+
 macro_rules! listed {
-    ($by:literal) => {
+    ($terms:literal, $by:literal) => {
         concat!(
             "SELECT t.task_id, t.requester_id, t.title, t.capability, t.price_msat, t.fee_msat, t.payee_msat,
-                    t.policy, t.direct_agent_id, t.escrow_id, t.terms, t.created_at,
+                    t.policy, t.direct_agent_id, t.escrow_id, ",
+            $terms,
+            " AS terms, t.created_at,
                     t.input_media_type, t.input_sha256, t.input_size,
                     NULL::bytea AS input_body, NULL::text AS input_uri, s.*,
                     r.media_type AS result_media_type, r.sha256 AS result_sha256, r.size AS result_size,
@@ -68,10 +82,13 @@ macro_rules! listed {
 }
 
 const BY_REQUESTER: &str = listed!(
+    "t.terms",
     "t.requester_id = $1 AND t.task_id < $2 AND s.state = ANY($3)
      ORDER BY t.task_id DESC LIMIT $4"
 );
 const BY_WORKER: &str = listed!(
+    "t.terms",
     "s.account_id = $1 AND s.task_id < $2 AND s.state = ANY($3) AND ($5::uuid IS NULL OR s.agent_id = $5)
      ORDER BY s.task_id DESC LIMIT $4"
 );
+const BY_ID: &str = listed!("''::bytea", "t.task_id = ANY($1)");

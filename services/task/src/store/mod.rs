@@ -12,7 +12,7 @@ mod statements;
 mod views;
 
 pub(crate) use events::{Change, Facets, FeedChange, TOPIC};
-pub(crate) use lists::{ListFilter, ListRole, page};
+pub(crate) use lists::{ListFilter, ListRole, outlines, page};
 pub(crate) use mesh_clock::{advance, read as read_mesh_clock};
 pub(crate) use open_tasks::{Filter, OpenRow, open_page, open_rows, reservation, reservations, reserve};
 pub(crate) use results::insert as insert_result;

@@ -18,3 +18,4 @@ mod replicas;
 mod submit_result;
 mod support;
 mod watch_task;
+mod watch_task_events;

@@ -182,6 +182,16 @@ fn shown(envelope: &Envelope) -> proto::Attestation {
 
 #[tonic::async_trait]
 impl AttestationInternalService for Attestation {
+    type WatchAttestationEventsStream =
+        tokio_stream::Empty<Result<proto::WatchAttestationEventsResponse, Status>>;
+
+    async fn watch_attestation_events(
+        &self,
+        _request: Request<proto::WatchAttestationEventsRequest>,
+    ) -> Result<Response<Self::WatchAttestationEventsStream>, Status> {
+        Err(Status::unimplemented("the task service follows nothing"))
+    }
+
     async fn append_statement(
         &self,
         request: Request<proto::AppendStatementRequest>,

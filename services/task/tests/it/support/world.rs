@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use poa_chassis::client::Peers;
+use poa_chassis::client::{PeerChannel, Peers};
 use poa_chassis::keyring::{self, Keyring};
 use poa_chassis::token::{AccessClaims, sign_access};
 use poa_chassis::{App, Deps, InProcess, Lifecycle, Listen, Readiness, Target, run_app};
@@ -13,6 +13,7 @@ use poa_common::{AccountId, AgentId, Env, Network};
 use poa_proto::attestation::v1::attestation_internal_service_server::AttestationInternalServiceServer;
 use poa_proto::escrow::v1::escrow_internal_service_server::EscrowInternalServiceServer;
 use poa_proto::task::v1::task::State;
+use poa_proto::task::v1::task_internal_service_client::TaskInternalServiceClient;
 use poa_proto::task::v1::task_service_client::TaskServiceClient;
 use poa_proto::task::v1::{
     Content, CreateTaskRequest, Criterion, GetTaskRequest, ReleasePolicy, Task, content, criterion,
@@ -33,7 +34,7 @@ use super::escrow::Escrow;
 use super::{PRICE, SOON};
 
 const AUDIENCE: &str = "proof-of-agent";
-const SERVICES: [&str; 4] = ["auth", "task", "escrow", "attestation"];
+const SERVICES: [&str; 5] = ["auth", "task", "escrow", "attestation", "search"];
 pub(crate) const SCOPES: &str = "tasks.read tasks.write work.write";
 
 /// The service under test, its neighbours, a requester and an agent.
@@ -48,6 +49,7 @@ pub(crate) struct World {
     keys: Arc<TempDir>,
     peers: BTreeMap<String, Target>,
     jwt: SigningKey,
+    pipe: InProcess,
     channel: Channel,
     pub(crate) lifecycle: Lifecycle,
 }
@@ -107,7 +109,7 @@ impl World {
             ("attestation".to_owned(), Target::InProcess(attestation_pipe)),
         ]);
         let url = poa_testkit::fresh_database("task").await;
-        let (channel, lifecycle) = serve(&url, &keys, &peers, &env, change).await;
+        let (pipe, channel, lifecycle) = serve(&url, &keys, &peers, &env, change).await;
         let requester: AccountId = env.new_id();
         escrow.deposit(requester, 1_000 * PRICE);
         let agent = Agent {
@@ -117,19 +119,33 @@ impl World {
             env: env.clone(),
         };
         attestation.register(agent.id, &agent.account.to_string(), DidKey::of(&agent.key));
-        Self { env, clock, escrow, attestation, requester, agent, url, keys, peers, jwt, channel, lifecycle }
+        Self {
+            env,
+            clock,
+            escrow,
+            attestation,
+            requester,
+            agent,
+            url,
+            keys,
+            peers,
+            jwt,
+            pipe,
+            channel,
+            lifecycle,
+        }
     }
 
     /// Ends the service without a drain, and starts another on the same database.
     pub(crate) async fn restart(&mut self) {
         self.lifecycle.stop(Duration::from_secs(10)).await;
-        let (channel, lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env, |_| {}).await;
-        (self.channel, self.lifecycle) = (channel, lifecycle);
+        let (pipe, channel, lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env, |_| {}).await;
+        (self.pipe, self.channel, self.lifecycle) = (pipe, channel, lifecycle);
     }
 
     /// A second instance of the service on the same database.
     pub(crate) async fn replica(&self) -> TaskServiceClient<Channel> {
-        let (channel, _lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env, |_| {}).await;
+        let (_, channel, _lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env, |_| {}).await;
         TaskServiceClient::new(channel)
     }
 
@@ -149,6 +165,13 @@ impl World {
 
     pub(crate) fn client(&self) -> TaskServiceClient<Channel> {
         TaskServiceClient::new(self.channel.clone())
+    }
+
+    /// The internal methods, for another service.
+    pub(crate) fn internal(&self, caller: &'static str) -> TaskInternalServiceClient<PeerChannel> {
+        let keyring = Arc::new(Keyring::open(self.keys.path(), caller, AUDIENCE, &self.env).unwrap());
+        let targets = BTreeMap::from([("task".to_owned(), Target::InProcess(self.pipe.clone()))]);
+        TaskInternalServiceClient::new(Peers::new(targets, keyring).identified("task").unwrap())
     }
 
     pub(crate) fn token(&self, account: AccountId, agent: Option<AgentId>) -> String {
@@ -297,7 +320,7 @@ async fn serve(
     peers: &BTreeMap<String, Target>,
     env: &Env,
     change: impl FnOnce(&mut Config),
-) -> (Channel, Lifecycle) {
+) -> (InProcess, Channel, Lifecycle) {
     let mut config = Config { database: DatabaseConfig::new(url), ..Config::default() };
     config.server.keys_dir = keys.path().to_owned();
     config.worker.tick_ms = 20;
@@ -309,8 +332,8 @@ async fn serve(
     let app = poa_task::build(config.clone(), deps.clone()).await.unwrap();
     assert!(deps.readiness.missing().is_empty());
     let (pipe, listen): (InProcess, Listen) = InProcess::pair();
-    let targets = BTreeMap::from([("task".to_owned(), Target::InProcess(pipe))]);
+    let targets = BTreeMap::from([("task".to_owned(), Target::InProcess(pipe.clone()))]);
     let channel = Peers::new(targets, Arc::clone(&deps.keyring)).channel("task").unwrap();
     tokio::spawn(async move { run_app(app, &config.server, &deps, listen).await.unwrap() });
-    (channel, lifecycle)
+    (pipe, channel, lifecycle)
 }
