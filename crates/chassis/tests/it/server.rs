@@ -17,7 +17,10 @@ use poa_common::{AccountId, Env};
 use poa_proto::attestation::v1::attestation_internal_service_server::{
     AttestationInternalService, AttestationInternalServiceServer,
 };
-use poa_proto::attestation::v1::{AppendStatementRequest, AppendStatementResponse};
+use poa_proto::attestation::v1::{
+    AppendStatementRequest, AppendStatementResponse, WatchAttestationEventsRequest,
+    WatchAttestationEventsResponse,
+};
 use poa_proto::auth::v1::auth_internal_service_server::{AuthInternalService, AuthInternalServiceServer};
 use poa_proto::auth::v1::{
     ExchangeApiKeyRequest, ExchangeApiKeyResponse, WatchAgentEventsRequest, WatchAgentEventsResponse,
@@ -169,6 +172,15 @@ impl FaucetService for Services {
 
 #[tonic::async_trait]
 impl AttestationInternalService for Services {
+    type WatchAttestationEventsStream = ReceiverStream<Result<WatchAttestationEventsResponse, Status>>;
+
+    async fn watch_attestation_events(
+        &self,
+        _: Request<WatchAttestationEventsRequest>,
+    ) -> Result<Response<Self::WatchAttestationEventsStream>, Status> {
+        Err(status(Error::Overloaded))
+    }
+
     async fn append_statement(
         &self,
         _: Request<AppendStatementRequest>,
