@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod config;
+pub mod failpoint;
 pub mod keyring;
 pub mod layers;
 pub mod metrics;
@@ -12,10 +13,12 @@ mod admin;
 mod context;
 mod deps;
 mod error;
+mod healthcheck;
 mod lifecycle;
 mod open;
 mod principal;
 mod readiness;
+mod replicas;
 mod request;
 mod serve;
 mod server;

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::service::Routes;
 
-use crate::admin::AdminServer;
+use crate::admin::{self, AdminServer};
 use crate::client::Peers;
 use crate::config::{self, ServerConfig};
 use crate::deps::Deps;
@@ -22,7 +22,7 @@ use crate::layers::{Gate, Port, wrap, wrap_edge};
 use crate::lifecycle::{Lifecycle, exit_on_next_signal, signalled};
 use crate::readiness::Readiness;
 use crate::serve::serve_grpc;
-use crate::transport::{Listen, Target, bind};
+use crate::transport::{Listen, Target, bind, reserve};
 
 /// Why a server could not be built.
 pub type BuildError = Box<dyn StdError + Send + Sync>;
@@ -69,6 +69,9 @@ struct Arguments {
     /// Prints the configuration as it is understood, and ends.
     #[arg(long)]
     print_config: bool,
+    /// Asks the server that runs with this configuration whether it is ready, and ends: 0 where it is.
+    #[arg(long)]
+    healthcheck: bool,
 }
 
 /// The whole `main` of a server: reads its configuration, builds the service, serves until SIGTERM, drains.
@@ -95,6 +98,13 @@ where
                 println!("{text}");
                 ExitCode::SUCCESS
             }
+            Err(error) => fail(name, &error),
+        };
+    }
+    if arguments.healthcheck {
+        return match crate::healthcheck::check(server(&config).admin_listen) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(problem)) => fail(name, &std::io::Error::other(problem)),
             Err(error) => fail(name, &error),
         };
     }
@@ -137,24 +147,22 @@ where
         lifecycle: Lifecycle::default(),
         readiness: Readiness::default(),
     };
+    // Dropped at the end of this function, when nothing is ready any more.
+    let started = deps.readiness.latch("start");
     let (admin_listen, admin_address) = bind(common.admin_listen).await?;
-    let (listen, address) = bind(common.listen).await?;
+    let (reserved, address) = reserve(common.listen)?;
+    tracing::info!(service = name, %address, %admin_address, "starting");
+    // Before the service: what a start waits for is seen on the admin port.
+    let admin_methods = spawn_admin(admin_listen, &common, &deps);
     let mut app = build(config, deps.clone()).await?;
-    let mut admin = AdminServer::new(deps.readiness.clone(), &deps.lifecycle);
-    if let Some(routes) = app.take_admin() {
-        admin = admin.with(routes, &common, &deps);
-    }
+    let methods = app.take_admin().map(|routes| admin::methods(routes, &common, &deps));
+    // Nobody else sets it.
+    let _set_once = admin_methods.set(methods.unwrap_or_default());
+    let listen = reserved.listen()?;
+    started.ready();
     let lifecycle = deps.lifecycle.clone();
-    lifecycle.spawn("admin", {
-        let (common, lifecycle) = (common.clone(), lifecycle.clone());
-        async move {
-            if let Err(error) = admin.serve(admin_listen, &common, &lifecycle).await {
-                tracing::error!(%error, "the admin port failed");
-            }
-        }
-    });
-    tracing::info!(service = name, %address, %admin_address, "serving");
     let on_signal = lifecycle.clone();
+    tracing::info!(service = name, %address, %admin_address, "serving");
     tokio::spawn(async move {
         signalled().await;
         tracing::info!("draining");
@@ -165,6 +173,18 @@ where
     lifecycle.stop(WORKER_PATIENCE).await;
     tracing::info!(service = name, "stopped");
     served
+}
+
+/// Serves the admin port from now on; the service's own admin methods once they are set.
+fn spawn_admin(listen: Listen, config: &ServerConfig, deps: &Deps) -> Arc<OnceLock<Router>> {
+    let (admin, methods) = AdminServer::new(deps.readiness.clone(), &deps.lifecycle).with_later();
+    let (config, lifecycle) = (config.clone(), deps.lifecycle.clone());
+    deps.lifecycle.spawn("admin", async move {
+        if let Err(error) = admin.serve(listen, &config, &lifecycle).await {
+            tracing::error!(%error, "the admin port failed");
+        }
+    });
+    methods
 }
 
 // === impl App ===
