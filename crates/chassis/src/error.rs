@@ -14,8 +14,15 @@ pub(crate) const DOMAIN: &str = "proof-of-agent";
 const MAX_VIOLATIONS: usize = 20;
 /// The longest description of a violation, in characters: headers are capped.
 const MAX_DESCRIPTION: usize = 160;
+/// The most bytes of all violations together, of the message, and of one metadata value: a status with its details
+/// stays below 4 KiB, because headers are capped.
+const MAX_VIOLATIONS_BYTES: usize = 2_000;
+const MAX_MESSAGE_BYTES: usize = 600;
+const MAX_METADATA_BYTES: usize = 200;
 /// When to try again where an error does not say.
 const DEFAULT_RETRY: Duration = Duration::from_millis(250);
+/// When a quota may have room again where an error does not say: what counts against it ends by itself, or by its owner.
+const DEFAULT_QUOTA_RETRY: Duration = Duration::from_secs(60);
 
 /// What any server may answer, whatever it serves.
 #[derive(Debug, thiserror::Error)]
@@ -87,21 +94,53 @@ pub fn status(error: impl ServiceError) -> tonic::Status {
         tracing::warn!(request_id, reason = error.reason(), error = chain(source), "request refused");
     }
 
-    let metadata: HashMap<String, String> =
-        error.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let message = shortened(error.to_string(), MAX_MESSAGE_BYTES);
+    let metadata: HashMap<String, String> = error
+        .metadata()
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), shortened(value, MAX_METADATA_BYTES)))
+        .collect();
     let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, metadata);
+    let mut bytes = 0;
     for violation in error.violations().iter().take(MAX_VIOLATIONS) {
         let description: String = violation.description.chars().take(MAX_DESCRIPTION).collect();
+        bytes += violation.field.len() + description.len();
+        if bytes > MAX_VIOLATIONS_BYTES {
+            break;
+        }
         details.add_bad_request_violation(violation.field.clone(), description);
     }
-    let retry_after = error.retry_after().or((code == Code::Unavailable).then_some(DEFAULT_RETRY));
-    if let Some(delay) = retry_after {
+    if code == Code::ResourceExhausted {
+        details.add_quota_failure_violation("caller", message.clone());
+    }
+    let default_retry = match code {
+        Code::Unavailable => Some(DEFAULT_RETRY),
+        Code::ResourceExhausted => Some(DEFAULT_QUOTA_RETRY),
+        Code::Unauthenticated
+        | Code::PermissionDenied
+        | Code::NotFound
+        | Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::AlreadyExists
+        | Code::DeadlineExceeded
+        | Code::Internal => None,
+    };
+    if let Some(delay) = error.retry_after().or(default_retry) {
         details.set_retry_info(Some(delay));
     }
     if !request_id.is_empty() {
         details.set_request_info(request_id, "");
     }
-    tonic::Status::with_error_details(grpc_code(code), error.to_string(), details)
+    tonic::Status::with_error_details(grpc_code(code), message, details)
+}
+
+/// A text cut to a number of bytes, between characters.
+fn shortened(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+    }
+    text
 }
 
 /// Reads another service's error.
@@ -220,5 +259,30 @@ impl ServiceError for Error {
 
     fn certainly_not_applied(&self) -> bool {
         !matches!(self, Self::DeadlineExceeded | Self::Internal(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_over_a_limit_hears_which_and_when_to_come_back() {
+        let refused = status(Error::RateLimited { retry_after: Duration::from_secs(3) });
+        let details = refused.get_error_details();
+        let quota = details.quota_failure().unwrap();
+        assert_eq!(quota.violations.len(), 1);
+        assert_eq!(quota.violations[0].description, refused.message());
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_status_with_everything_too_long_stays_below_four_kib() {
+        let violation = FieldViolation { field: "field".repeat(12), description: "ü".repeat(400) };
+        let refused = status(Error::FieldsInvalid(vec![violation; 50]));
+        let details = refused.get_error_details();
+        let named = details.bad_request().unwrap().field_violations.len();
+        assert!((1..=20).contains(&named), "{named}");
+        assert!(refused.message().len() + refused.details().len() <= 4_096);
     }
 }

@@ -48,7 +48,10 @@ impl Gate {
             (Audience::Public, Port::Service) => self.admit_user(method, token),
             (Audience::Internal, Port::Service) => {
                 let token = token.ok_or(Error::CredentialsInvalid { problem: "missing" })?;
-                let caller = self.keyring.verify_service(token)?;
+                let caller = self
+                    .keyring
+                    .verify_service(token)
+                    .map_err(|error| self.not_for_accounts(token, "internal").unwrap_or(error))?;
                 if method.callers.contains(&caller.as_str()) {
                     Ok(Caller::Service(caller))
                 } else {
@@ -57,7 +60,9 @@ impl Gate {
             }
             (Audience::Admin, Port::Admin) => match token {
                 Some(token) if self.keyring.is_admin(token) => Ok(Caller::Admin),
-                Some(_) => Err(Error::CredentialsInvalid { problem: "not an operator's" }),
+                Some(token) => Err(self
+                    .not_for_accounts(token, "admin")
+                    .unwrap_or(Error::CredentialsInvalid { problem: "not an operator's" })),
                 None => Err(Error::CredentialsInvalid { problem: "missing" }),
             },
             (Audience::Admin, Port::Service) => Err(Error::AudienceMismatch { audience: "admin" }),
@@ -65,6 +70,11 @@ impl Gate {
                 Err(Error::AudienceMismatch { audience: "public" })
             }
         }
+    }
+
+    /// Why a token does not help where it is an account's own and holds: the method is for others.
+    fn not_for_accounts(&self, token: &str, audience: &'static str) -> Option<Error> {
+        self.keyring.verify_access(token).ok().map(|_account| Error::AudienceMismatch { audience })
     }
 
     fn admit_user(&self, method: &Method, token: Option<&str>) -> Result<Caller, Error> {

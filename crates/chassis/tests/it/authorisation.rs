@@ -65,7 +65,9 @@ async fn an_internal_method_is_for_the_services_that_the_contract_names() {
     assert_eq!(refused.code(), Code::Unauthenticated);
     let user = server.token("tasks.write", MINUTE);
     let refused = as_user.append_statement(with_token(append(), &user)).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unauthenticated, "an account's token is no service's");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "AUDIENCE_MISMATCH"));
+    let malformed = with_token(append(), &user[1..]);
+    assert_eq!(as_user.append_statement(malformed).await.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
