@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The generated code is what the contracts make: regenerates it and wants the tree unchanged.
+# The generated code and the pages on errors are what the contracts make: regenerates it and wants the tree unchanged.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 cp -r crates/proto/src/gen "$before/gen"
+cp -r docs/errors "$before/errors"
 cargo run -q -p poa-generate
-if ! diff -rq "$before/gen" crates/proto/src/gen; then
-    echo "crates/proto/src/gen is not what proto/ makes: run  make generate  and commit the result." >&2
+if ! diff -rq "$before/gen" crates/proto/src/gen || ! diff -rq "$before/errors" docs/errors; then
+    echo "crates/proto/src/gen and docs/errors are not what proto/ makes: run  make generate  and commit the result." >&2
     exit 1
 fi

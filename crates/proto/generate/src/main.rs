@@ -1,9 +1,10 @@
 //! Regenerates `crates/proto/src/gen` from the contracts under `proto/`: messages, clients and servers, the
-//! method table, the field checks and the descriptor set. Run by `make generate`; CI wants a clean tree after it.
+//! method table, the field checks and the descriptor set; and `docs/errors` from their comments. Run by `make generate`; CI wants a clean tree after it.
 //!
 //! Everything is compiled by protox, a Protobuf compiler in Rust: nobody installs protoc.
 
 mod checks;
+mod errors;
 mod methods;
 mod names;
 
@@ -15,14 +16,8 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 
 /// The packages that become Rust. Options and vendored annotations live on in the descriptor set alone.
-const PACKAGES: [&str; 6] = [
-    "poa.auth.v1",
-    "poa.task.v1",
-    "poa.escrow.v1",
-    "poa.attestation.v1",
-    "poa.search.v1",
-    "poa.errors.v1",
-];
+const PACKAGES: [&str; 6] =
+    ["poa.auth.v1", "poa.task.v1", "poa.escrow.v1", "poa.attestation.v1", "poa.search.v1", "poa.errors.v1"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root =
@@ -34,9 +29,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true).open_files(protos)?;
     let with_comments = compiler.file_descriptor_set();
     // protox drops custom options from the typed set; the encoded one keeps them.
-    let encoded = without_source_info(&compiler.encode_file_descriptor_set());
+    let commented = compiler.encode_file_descriptor_set();
+    let encoded = without_source_info(&commented);
     let pool = DescriptorPool::decode(encoded.as_slice())?;
 
+    errors::write(&DescriptorPool::decode(commented.as_slice())?, &root.join("docs/errors"))?;
     if out.exists() {
         fs::remove_dir_all(&out)?;
     }

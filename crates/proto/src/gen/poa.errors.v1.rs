@@ -6,21 +6,25 @@ pub enum ErrorReason {
     /// Not used.
     Unspecified = 0,
     /// UNAUTHENTICATED. No access token, or one that is malformed, expired, signed by an unknown key or meant for another
-    /// deployment. Sign in or refresh. Example metadata: {"problem": "expired"}.
+    /// deployment. Sign in or refresh. Any method. Example metadata: {"problem": "expired"}.
     CredentialsInvalid = 1,
     /// UNAUTHENTICATED. User name or password do not match; both give this same answer. Example metadata: {}.
     SignInFailed = 2,
-    /// UNAUTHENTICATED. The refresh token is unknown, expired or was used before; reuse revokes the session. Sign in again.
+    /// UNAUTHENTICATED. The refresh token is unknown, expired or was used before; reuse revokes the session. Sign in
+    /// again.
     SessionRevoked = 3,
-    /// PERMISSION_DENIED. The token lacks the scope of the method. Example metadata: {"scope": "money.withdraw"}.
+    /// PERMISSION_DENIED. The token lacks the scope of the method. Any method. Example metadata: {"scope":
+    /// "money.withdraw"}.
     ScopeMissing = 4,
-    /// PERMISSION_DENIED. The method is not for this kind of caller. Example metadata: {"audience": "internal"}.
+    /// PERMISSION_DENIED. The method is not for this kind of caller. Any method. Example metadata: {"audience":
+    /// "internal"}.
     AudienceMismatch = 5,
     /// NOT_FOUND. There is no such thing, or it is not yours. Example metadata: {"resource": "task"}.
     ResourceNotFound = 6,
-    /// INVALID_ARGUMENT. One or more fields are malformed; google.rpc.BadRequest names them all.
+    /// INVALID_ARGUMENT. One or more fields are malformed; google.rpc.BadRequest names them all. Any method.
     FieldsInvalid = 7,
-    /// INVALID_ARGUMENT. The page token is malformed, or was made for another caller or other arguments. Start at the first page.
+    /// INVALID_ARGUMENT. The page token is malformed, or was made for another caller or other arguments. Start at the
+    /// first page.
     PageTokenInvalid = 8,
     /// ALREADY_EXISTS. The request_id was used before with another payload. Take a new one for a new request.
     RequestIdReused = 9,
@@ -28,22 +32,27 @@ pub enum ErrorReason {
     UsernameTaken = 10,
     /// ALREADY_EXISTS. The public key belongs to an agent already.
     AgentKeyTaken = 11,
-    /// INVALID_ARGUMENT. A signature does not verify, or signs something else than the call says. Example metadata: {"problem": "signature"}.
+    /// INVALID_ARGUMENT. A signature does not verify, or signs something else than the call says. Example metadata:
+    /// {"problem": "signature"}.
     SignatureInvalid = 12,
-    /// FAILED_PRECONDITION. The agent is retired, unknown, or belongs to another account. Example metadata: {"agent_id": "agent\_…"}.
+    /// FAILED_PRECONDITION. The agent is retired, unknown, or belongs to another account. Example metadata: {"agent_id":
+    /// "agent\_…"}.
     AgentNotActive = 13,
     /// FAILED_PRECONDITION. The task is in a state that does not allow this. Example metadata: {"state": "COMPLETED"}.
     TaskState = 14,
-    /// FAILED_PRECONDITION. Another agent holds the claim, or this one's lease has lapsed. Example metadata: {"state": "CLAIMED"}.
+    /// FAILED_PRECONDITION. Another agent holds the claim, or this one's lease has lapsed. Example metadata: {"state":
+    /// "CLAIMED"}.
     ClaimNotHeld = 15,
     /// NOT_FOUND. No open task matches the filter now. Watch the feed, or ask again later.
     NoOpenTask = 16,
-    /// FAILED_PRECONDITION. The result fails a criterion of the terms; nothing was recorded. Example metadata: {"criterion": "0"}.
+    /// FAILED_PRECONDITION. The result fails a criterion of the terms; nothing was recorded. Example metadata:
+    /// {"criterion": "0"}.
     CriterionFailed = 17,
-    /// FAILED_PRECONDITION. The statement does not continue the task's receipt chain. Example metadata: {"problem": "predecessor"}.
+    /// FAILED_PRECONDITION. The statement does not continue the task's receipt chain. Example metadata: {"problem":
+    /// "predecessor"}.
     ChainMismatch = 18,
-    /// FAILED_PRECONDITION. The available balance does not cover the amount. Deposit, then ask again with the same request_id.
-    /// Example metadata: {"available_msat": "1000", "needed_msat": "5000"}.
+    /// FAILED_PRECONDITION. The available balance does not cover the amount. Deposit, then ask again with the same
+    /// request_id. Example metadata: {"available_msat": "1000", "needed_msat": "5000"}.
     InsufficientFunds = 19,
     /// FAILED_PRECONDITION. The escrow was released already. Example metadata: {"escrow_id": "escr\_…"}.
     AlreadyReleased = 20,
@@ -56,23 +65,26 @@ pub enum ErrorReason {
     InvoiceRefused = 23,
     /// ALREADY_EXISTS. A withdrawal for this payment hash exists; an invoice is paid once.
     InvoiceAlreadyUsed = 24,
-    /// RESOURCE_EXHAUSTED. The caller's rate limit. Retry after google.rpc.RetryInfo.
+    /// RESOURCE_EXHAUSTED. The caller's rate limit. Retry after google.rpc.RetryInfo. Any method.
     RateLimited = 25,
     /// RESOURCE_EXHAUSTED. The caller holds as many of these as allowed. Example metadata: {"limit": "100"}.
     QuotaExceeded = 26,
-    /// UNAVAILABLE. The server is shedding load or a queue is full; nothing was done. Retried by the SDKs.
+    /// UNAVAILABLE. The server is shedding load or a queue is full; nothing was done. Retried by the SDKs. Any method.
     Overloaded = 27,
-    /// UNAVAILABLE. Something this server needs is down. Retried by the SDKs. Example metadata: {"dependency": "escrow"}.
+    /// UNAVAILABLE. Something this server needs is down. Retried by the SDKs. Any method. Example metadata: {"dependency":
+    /// "escrow"}.
     DependencyUnavailable = 28,
-    /// UNAVAILABLE. The effect is not known yet; ask again with the same request_id, and the answer will tell.
+    /// UNAVAILABLE. The effect is not known yet; ask again with the same request_id, and the answer will tell. Any method.
     OutcomeUnknown = 29,
-    /// DEADLINE_EXCEEDED. The time of the call ran out; the effect is unknown. Ask again with the same request_id.
+    /// DEADLINE_EXCEEDED. The time of the call ran out; the effect is unknown. Ask again with the same request_id. Any
+    /// method.
     DeadlineExceeded = 30,
-    /// INTERNAL. A bug. Report the request id.
+    /// INTERNAL. A bug. Report the request id. Any method.
     Internal = 31,
-    /// ABORTED. The etag does not match: somebody changed it meanwhile. Read again, then decide.
+    /// ABORTED. The etag does not match: somebody changed it meanwhile. Read again, then decide. No method yet.
     EtagMismatch = 32,
-    /// FAILED_PRECONDITION. The price is below the floor or above the cap of this server. Example metadata: {"min_msat": "1000"}.
+    /// FAILED_PRECONDITION. The price is below the floor or above the cap of this server. Example metadata: {"min_msat":
+    /// "1000"}.
     PriceOutOfRange = 33,
 }
 impl ErrorReason {
