@@ -2,11 +2,15 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "this crate is linked into tests alone")]
 
 mod env;
+mod own_postgres;
 mod postgres;
 mod process;
+mod proxy;
 mod wait;
 
 pub use env::{SeededEntropy, TestClock, env};
+pub use own_postgres::{Greedy, OwnPostgres, Stop};
 pub use postgres::{Cluster, fresh_database, postgres};
 pub use process::{Process, ProcessSpec, binary};
+pub use proxy::{Direction, FaultProxy, ProxyCounts};
 pub use wait::eventually;

@@ -68,7 +68,7 @@ impl Cluster {
 }
 
 /// A folder per user: another's could not be written to.
-fn our_uid() -> u32 {
+pub(crate) fn our_uid() -> u32 {
     std::fs::metadata("/proc/self").map_or(0, |process| process.uid())
 }
 
