@@ -1,10 +1,13 @@
 //! The admin port: liveness, readiness, metrics, and the operators' methods.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use axum::routing::get;
+use tower::ServiceExt as _;
 
 use crate::config::ServerConfig;
 use crate::deps::Deps;
@@ -46,10 +49,25 @@ impl AdminServer {
     /// Adds the admin methods of a service.
     #[must_use]
     pub fn with(mut self, routes: tonic::service::Routes, config: &ServerConfig, deps: &Deps) -> Self {
-        let gate = Arc::new(Gate::new(Arc::clone(&deps.keyring), deps.env.clone(), Port::Admin));
-        let methods = routes.prepare().into_axum_router().reset_fallback();
-        self.router = self.router.merge(wrap(methods, gate, &config.limits, &deps.lifecycle));
+        self.router = self.router.merge(methods(routes, config, deps));
         self
+    }
+
+    /// Leaves room for the admin methods of a service that is still being built: until they are set, they are
+    /// unavailable.
+    pub(crate) fn with_later(mut self) -> (Self, Arc<OnceLock<Router>>) {
+        let set = Arc::new(OnceLock::<Router>::new());
+        let later = Arc::clone(&set);
+        self.router = self.router.fallback(move |request: Request| {
+            let methods = later.get().cloned();
+            async move {
+                match methods {
+                    Some(methods) => methods.oneshot(request).await.into_response(),
+                    None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+                }
+            }
+        });
+        (self, set)
     }
 
     /// Serves until the process stops: metrics are wanted while it drains, too.
@@ -61,6 +79,13 @@ impl AdminServer {
     ) -> Result<(), tonic::transport::Error> {
         serve_grpc(listen, self.router, config, lifecycle.stopping()).await
     }
+}
+
+/// A service's admin methods, behind every layer.
+pub(crate) fn methods(routes: tonic::service::Routes, config: &ServerConfig, deps: &Deps) -> Router {
+    let gate = Arc::new(Gate::new(Arc::clone(&deps.keyring), deps.env.clone(), Port::Admin));
+    let methods = routes.prepare().into_axum_router().reset_fallback();
+    wrap(methods, gate, &config.limits, &deps.lifecycle)
 }
 
 /// Reflection of every admin service: who reaches this port may look.

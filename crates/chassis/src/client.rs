@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -15,6 +16,7 @@ use tonic::{Code, Request, Status};
 use crate::context::{Context, REQUEST_ID};
 use crate::error::{Error, status};
 use crate::keyring::Keyring;
+use crate::replicas::Replicas;
 use crate::transport::{InProcess, Target};
 
 /// How long a connection may take to come up.
@@ -23,6 +25,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A silent connection is asked whether it lives this often.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// What one stream may have on its way to us, in bytes. Enough for most answers at once.
+const STREAM_WINDOW: u32 = 64 * 1_024;
+/// What all streams of a connection may have on their way: the sum over the most streams that a server allows. With less,
+/// an edge's callers who ask and do not read would stall the calls of everybody else on their connection.
+const CONNECTION_WINDOW: u32 = 4_096 * STREAM_WINDOW;
 /// How often a call is tried in all while the answer is UNAVAILABLE.
 const ATTEMPTS: u32 = 4;
 /// The wait before the second attempt; it doubles, with jitter.
@@ -36,6 +43,8 @@ pub type PeerChannel = InterceptedService<Channel, Identity>;
 pub struct Peers {
     targets: BTreeMap<String, Target>,
     keyring: Arc<Keyring>,
+    /// Which of a service's replicas the next channel begins with.
+    turn: Arc<AtomicUsize>,
 }
 
 /// Puts our identity, the request's id and its remaining time on every outgoing call.
@@ -82,7 +91,10 @@ fn jittered(wait: Duration) -> Duration {
 impl Peers {
     /// The peers of a service, by the names that the architecture page uses.
     pub fn new(targets: BTreeMap<String, Target>, keyring: Arc<Keyring>) -> Self {
-        Self { targets, keyring }
+        // Not the same one for every process, or all would begin with the first replica.
+        let mut first = [0];
+        let _without_randomness_it_is_the_first_one = getrandom::fill(&mut first);
+        Self { targets, keyring, turn: Arc::new(AtomicUsize::new(usize::from(first[0]))) }
     }
 
     /// A channel that says who we are. Connects when it is first used, and again whenever it must.
@@ -100,11 +112,12 @@ impl Peers {
             )
         })?;
         match target {
-            Target::Address(address) => {
-                let endpoint = Endpoint::from_shared(address.clone()).map_err(|error| {
-                    io::Error::new(io::ErrorKind::InvalidInput, format!("peers.{name}: {error}"))
+            Target::Address(addresses) => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                let replicas = Replicas::parse(addresses, turn, CONNECT_TIMEOUT).map_err(|problem| {
+                    io::Error::new(io::ErrorKind::InvalidInput, format!("peers.{name}: {problem}"))
                 })?;
-                Ok(tuned(endpoint).connect_lazy())
+                Ok(replicas.channel(tuned))
             }
             Target::InProcess(pipe) => Ok(in_process(pipe.clone())),
         }
@@ -115,6 +128,8 @@ fn tuned(endpoint: Endpoint) -> Endpoint {
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
 }

@@ -26,7 +26,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Logs.
     pub log: LogConfig,
-    /// Addresses of the services that this one calls, such as `http://127.0.0.1:50053`.
+    /// Addresses of the services that this one calls, such as `http://127.0.0.1:50053`. Several replicas of one are
+    /// separated by commas.
     pub peers: std::collections::BTreeMap<String, String>,
 }
 

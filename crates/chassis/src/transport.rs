@@ -5,13 +5,20 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 /// Bytes that an in-memory pipe holds in each direction.
 const PIPE_BYTES: usize = 256 * 1_024;
 /// Connections that wait to be accepted in memory.
 const PIPE_BACKLOG: usize = 64;
+
+/// Connections that wait to be accepted, as tokio's own listeners have it.
+const TCP_BACKLOG: u32 = 1_024;
+
+/// A port that is ours and where nobody is answered yet: who connects is refused and goes to another replica.
+#[derive(Debug)]
+pub(crate) struct Reserved(TcpSocket);
 
 /// Where a server accepts connections.
 #[derive(Debug)]
@@ -25,7 +32,7 @@ pub enum Listen {
 /// Where a client connects to.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// An address such as `http://127.0.0.1:50053`.
+    /// An address such as `http://127.0.0.1:50053`, or those of several replicas, separated by commas.
     Address(String),
     /// The connecting end of an in-memory transport.
     InProcess(InProcess),
@@ -42,6 +49,28 @@ pub async fn bind(address: SocketAddr) -> io::Result<(Listen, SocketAddr)> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
     let bound = listener.local_addr()?;
     Ok((Listen::Tcp(listener), bound))
+}
+
+/// Takes a port; port 0 lets the system choose.
+pub(crate) fn reserve(address: SocketAddr) -> io::Result<(Reserved, SocketAddr)> {
+    let open = || -> io::Result<(Reserved, SocketAddr)> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A port whose last connections are still being forgotten can be taken again.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let bound = socket.local_addr()?;
+        Ok((Reserved(socket), bound))
+    };
+    open().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+// === impl Reserved ===
+
+impl Reserved {
+    /// Takes connections from here on.
+    pub(crate) fn listen(self) -> io::Result<Listen> {
+        self.0.listen(TCP_BACKLOG).map(Listen::Tcp)
+    }
 }
 
 // === impl InProcess ===

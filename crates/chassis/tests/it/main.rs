@@ -5,4 +5,5 @@ mod authorisation;
 mod connections;
 mod deadlines;
 mod lifecycle;
+mod replicas;
 mod server;
