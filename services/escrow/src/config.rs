@@ -34,6 +34,9 @@ pub struct LightningConfig {
     pub provider: ProviderKind,
     /// The folder in which the simulated node keeps its file.
     pub data_dir: PathBuf,
+    /// What to do while another process has the simulated node open: wait and take over when that one is gone, or, the
+    /// default, refuse to start.
+    pub standby: bool,
 }
 
 /// The kinds of nodes.
@@ -54,6 +57,9 @@ pub struct DepositConfig {
     pub max_open: u32,
     /// How often all that wait are looked up, in milliseconds; a hint is faster. Default 2,000.
     pub poll_ms: u64,
+    /// How long one look at a deposit may take before it is given up and made again, in milliseconds: more than a lookup
+    /// and a transaction take at their worst. Default 60,000.
+    pub look_timeout_ms: u64,
 }
 
 /// Withdrawals.
@@ -75,6 +81,9 @@ pub struct WithdrawalConfig {
     /// never heard of counts as never sent, in seconds; and how long after the deadline of every dispatch a failure counts
     /// where there was more than one. Default 600.
     pub lost_margin_seconds: u32,
+    /// How long one look at a withdrawal may take before it is given up and made again, in milliseconds: more than a call
+    /// of the node, a lookup and two transactions take at their worst. Default 120,000.
+    pub look_timeout_ms: u64,
 }
 
 // === Defaults ===
@@ -97,13 +106,14 @@ impl Default for LightningConfig {
         Self {
             provider: ProviderKind::Simulated,
             data_dir: PathBuf::from("/var/lib/proof-of-agent/lightning"),
+            standby: false,
         }
     }
 }
 
 impl Default for DepositConfig {
     fn default() -> Self {
-        Self { expiry_seconds: 3_600, max_open: 100, poll_ms: 2_000 }
+        Self { expiry_seconds: 3_600, max_open: 100, poll_ms: 2_000, look_timeout_ms: 60_000 }
     }
 }
 
@@ -116,6 +126,7 @@ impl Default for WithdrawalConfig {
             call_timeout_ms: 20_000,
             payment_seconds: 600,
             lost_margin_seconds: 600,
+            look_timeout_ms: 120_000,
         }
     }
 }
