@@ -30,6 +30,9 @@ pub struct DatabaseConfig {
     /// How long one statement may run, in milliseconds, at least 1. Default 10,000. A transaction that takes two
     /// seconds longer counts as lost with its connection.
     pub statement_timeout_ms: u64,
+    /// How long a plain read may wait for its answer, in milliseconds, at least 1: with the time for a connection less
+    /// than a caller waits, so that the caller hears of a silent database. Default 4,000.
+    pub read_timeout_ms: u64,
     /// How long one statement may wait for a lock, in milliseconds. Default 5,000.
     pub lock_timeout_ms: u64,
     /// How long to wait at start for a database that is not up yet, in milliseconds. Default 30,000.
@@ -84,12 +87,17 @@ impl DatabaseConfig {
             // To PostgreSQL it would mean that there is no limit.
             return Err(Error::Config("statement_timeout_ms must be at least 1".to_owned()));
         }
+        if self.url.expose_secret().is_empty() {
+            return Err(Error::Config("database.url is not set: POA__DATABASE__URL".to_owned()));
+        }
+        if self.read_timeout_ms == 0 {
+            return Err(Error::Config("read_timeout_ms must be at least 1".to_owned()));
+        }
         // The parse error may quote the URL, and with it the password: only say which field.
         self.url
             .expose_secret()
             .parse::<PgConnectOptions>()
             .ok()
-            .filter(|_| !self.url.expose_secret().is_empty())
             .ok_or_else(|| Error::Config("url is not a postgres:// URL".to_owned()))
     }
 
@@ -111,6 +119,7 @@ impl Default for DatabaseConfig {
             max_waiting: 512,
             acquire_timeout_ms: 5_000,
             statement_timeout_ms: 10_000,
+            read_timeout_ms: 4_000,
             lock_timeout_ms: 5_000,
             connect_timeout_ms: 30_000,
         }
@@ -120,6 +129,12 @@ impl Default for DatabaseConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_url_names_the_setting() {
+        let error = DatabaseConfig::default().plain_options().unwrap_err();
+        assert!(error.to_string().contains("POA__DATABASE__URL"), "{error}");
+    }
 
     #[test]
     fn a_password_is_masked_wherever_it_stands() {
