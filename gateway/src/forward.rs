@@ -14,8 +14,8 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use poa_chassis::keyring::Keyring;
+use poa_chassis::layers::unreadable;
 use poa_chassis::{Error, status};
-use poa_common::FieldViolation;
 use poa_proto::Method;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
@@ -81,7 +81,7 @@ impl Route {
         let shared = &self.shared.0;
         let address = address(&request);
         shared.limiter.charge_address(address, self.method.cost)?;
-        let _call = shared.limiter.hold_call(address)?;
+        let call = shared.limiter.hold_call(address)?;
         if let Some(secret) = shared.api_keys.secret_of(request.headers()) {
             let token = shared.api_keys.exchange(secret).await?;
             request.headers_mut().insert(header::AUTHORIZATION, token);
@@ -103,14 +103,12 @@ impl Route {
             .ok_or_else(|| Error::Internal("a public method has no service behind it".into()))?;
         let answer = tokio::time::timeout(budget, channel.oneshot(request)).await;
         match answer {
-            // The stream counts until its body is dropped, wherever that ends.
-            Ok(Ok(response)) => Ok(response.map(|body| match stream {
-                Some(held) => Body::new(body.map_frame(move |frame| {
-                    let _held = &held;
-                    frame
-                })),
-                None => body,
-            })),
+            // It counts until its body is dropped, wherever that ends: who does not read the answer has a call open. A
+            // stream counts for its account instead.
+            Ok(Ok(response)) => Ok(match stream {
+                Some(stream) => response.map(|body| holding(stream, body)),
+                None => response.map(|body| holding(call, body)),
+            }),
             Ok(Err(error)) if timed_out(&error) => Err(Error::DeadlineExceeded),
             Ok(Err(error)) => {
                 tracing::warn!(
@@ -157,6 +155,14 @@ impl Service<Request<axum::body::Body>> for Route {
     }
 }
 
+/// A body that holds something until it is dropped.
+pub(crate) fn holding(held: impl Send + 'static, body: Body) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _held = &held;
+        frame
+    }))
+}
+
 /// Whether a call failed because the channel's own timer ran out: it honours the caller's deadline, too.
 fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
@@ -169,18 +175,17 @@ async fn whole(request: Request<Body>, max_message: usize) -> Result<Request<Bod
     let body = Limited::new(body, max_message + FRAME_HEAD).collect();
     let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| Error::DeadlineExceeded)?;
     let body = body.map_err(|error| {
-        let description = if error.is::<LengthLimitError>() {
-            format!("the message is larger than {max_message} bytes")
+        if error.is::<LengthLimitError>() {
+            unreadable(&format!("it is larger than {max_message} bytes"))
         } else {
-            "the message was not sent whole".to_owned()
-        };
-        Error::FieldsInvalid(vec![FieldViolation { field: "(message)".to_owned(), description }])
+            unreadable("it was not sent whole")
+        }
     })?;
     Ok(Request::from_parts(head, Body::new(Full::new(body.to_bytes()))))
 }
 
 /// The caller's IP address, as the connection has it: no header is believed.
-fn address(request: &Request<Body>) -> Option<IpAddr> {
+pub(crate) fn address<B>(request: &Request<B>) -> Option<IpAddr> {
     request.extensions().get::<TcpConnectInfo>()?.remote_addr().map(|address| address.ip())
 }
 

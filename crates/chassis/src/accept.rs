@@ -18,16 +18,21 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 use crate::config::Limits;
 use crate::open::{Held, OpenCounts};
 
-/// How long a new connection may stay silent.
-const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a new connection may take to show what it speaks.
+const PREFACE_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of HTTP/2's preface, and fewer than any HTTP/1.1 request has. Until they are here nobody else watches over the
+/// connection: HTTP/1.1's header timer and HTTP/2's pings begin later.
+const PREFACE_BYTES: usize = 24;
 /// The wait after a failed accept: out of descriptors, trying again at once would only burn a core.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// A connection that counts until it is dropped.
 pub(crate) struct Counted {
     stream: TcpStream,
-    /// None once the peer has said something.
+    /// None once the peer has said enough.
     silence: Option<Pin<Box<Sleep>>>,
+    /// Bytes still to come before it has.
+    missing: usize,
     _one_of_all: OwnedSemaphorePermit,
     _one_of_its_address: Held<IpAddr>,
 }
@@ -55,7 +60,8 @@ pub(crate) fn incoming(
                     }
                     let counted = Counted {
                         stream,
-                        silence: Some(Box::pin(tokio::time::sleep(FIRST_BYTE_WITHIN))),
+                        silence: Some(Box::pin(tokio::time::sleep(PREFACE_WITHIN))),
+                        missing: PREFACE_BYTES,
                         _one_of_all: permit,
                         _one_of_its_address: held,
                     };
@@ -88,7 +94,9 @@ impl AsyncRead for Counted {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            if buffer.filled().len() > before {
+            let read_bytes = buffer.filled().len().saturating_sub(before);
+            self.missing = self.missing.saturating_sub(read_bytes);
+            if self.missing == 0 {
                 self.silence = None;
             }
             return Poll::Ready(read);

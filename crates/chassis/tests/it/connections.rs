@@ -48,9 +48,15 @@ async fn one_address_has_so_many_connections_and_gets_one_again_when_it_gives_on
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_is_closed() {
+async fn a_connection_that_does_not_say_what_it_speaks_is_closed() {
     let (address, _end) = start(|_| {}).await;
-    let mut silent = TcpStream::connect(address).await.expect("a connection");
-    let closed = tokio::time::timeout(Duration::from_secs(20), silent.read(&mut [0; 8])).await;
-    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "still open: {closed:?}");
+    // Nothing, a beginning of HTTP/2's preface, and one byte of it.
+    let cases = [b"".as_slice(), b"PRI * HTTP/2.0\r\n\r\n", b"P"].map(async |said| {
+        let mut silent = TcpStream::connect(address).await.expect("a connection");
+        silent.write_all(said).await.expect("it is sent");
+        let closed = tokio::time::timeout(Duration::from_secs(20), silent.read(&mut [0; 8])).await;
+        assert!(matches!(closed, Ok(Ok(0) | Err(_))), "still open after {said:?}: {closed:?}");
+    });
+    let [nothing, beginning, one_byte] = cases;
+    tokio::join!(nothing, beginning, one_byte);
 }
