@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection, PgPool, Postgres};
+use sqlx::{Connection, Error as DriverError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::{DatabaseConfig, Error, migrate};
+use crate::{DatabaseConfig, Error, Lent, Reader, migrate};
 
 /// A connection that was idle for longer is tested before use; testing each time would cost every
 /// statement a round trip.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// How long such a test may take: a dead one must leave time for a new connection.
+const TEST_WITHIN: Duration = Duration::from_secs(1);
 /// How much longer than a statement may run we wait for its answer: the server's own timeout comes first, and
 /// what is silent after it is a dead peer or a black hole.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
@@ -24,7 +26,7 @@ pub struct Database {
 }
 
 struct Inner {
-    pool: PgPool,
+    reader: Reader,
     /// One permit per transaction that runs.
     running: Arc<Semaphore>,
     /// One permit per transaction that runs or waits.
@@ -56,7 +58,8 @@ impl Database {
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
                     if meta.idle_for > TEST_AFTER_IDLE {
-                        connection.ping().await?;
+                        let tested = tokio::time::timeout(TEST_WITHIN, connection.ping()).await;
+                        tested.map_err(|_silence| DriverError::PoolTimedOut)??;
                     }
                     Ok(true)
                 })
@@ -66,7 +69,7 @@ impl Database {
         let running = usize::try_from(config.max_connections).unwrap_or(1);
         Ok(Self {
             inner: Arc::new(Inner {
-                pool,
+                reader: Reader::new(pool, Duration::from_millis(config.read_timeout_ms)),
                 running: Arc::new(Semaphore::new(running)),
                 admitted: Arc::new(Semaphore::new(running.saturating_add(config.max_waiting))),
                 max_connections: config.max_connections,
@@ -77,10 +80,10 @@ impl Database {
         })
     }
 
-    /// The pool, for reads: single statements that commit by themselves. A read whose future is dropped
+    /// For reads: single statements that commit by themselves, each with an end. A read whose future is dropped
     /// leaves nothing behind. Writes go through [`Database::transact`] or a batch writer.
-    pub fn read(&self) -> &PgPool {
-        &self.inner.pool
+    pub fn read(&self) -> &Reader {
+        &self.inner.reader
     }
 
     /// Whether the database answers, for readiness.
@@ -94,7 +97,7 @@ impl Database {
 
     /// Closes all connections once their work is done. For an orderly end: nothing is lost without it.
     pub async fn close(&self) {
-        self.inner.pool.close().await;
+        self.inner.reader.pool().close().await;
     }
 
     /// How many connections there are in all.
@@ -109,8 +112,8 @@ impl Database {
     }
 
     /// A connection for a transaction; waits at most the configured time.
-    pub(crate) async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>, Error> {
-        Ok(self.inner.pool.acquire().await?)
+    pub(crate) async fn connection(&self) -> Result<Lent, Error> {
+        Ok(self.inner.reader.acquire().await?)
     }
 
     /// Admission of a transaction: at once to the queue or not at all, then a turn within the time that a

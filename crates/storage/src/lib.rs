@@ -4,6 +4,7 @@ mod config;
 mod database;
 mod error;
 mod migrate;
+mod reader;
 mod transact;
 mod tx;
 
@@ -19,6 +20,7 @@ pub mod secret;
 pub use config::DatabaseConfig;
 pub use database::Database;
 pub use error::Error;
+pub use reader::{Lent, Reader};
 pub use tx::Tx;
 
 /// The future that the closure of [`Database::transact`] returns: `Box::pin(async move { … })`.

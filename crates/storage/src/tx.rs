@@ -7,14 +7,13 @@
 
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres};
+use sqlx::PgConnection;
 
-use crate::Error;
+use crate::{Error, Lent};
 
 /// An open transaction. Statements run on [`Tx::conn`]; only its owner ends it.
 pub struct Tx {
-    connection: PoolConnection<Postgres>,
+    connection: Lent,
     /// How long an end may go unanswered.
     patience: Duration,
     state: State,
@@ -37,7 +36,7 @@ impl Tx {
         &mut self.connection
     }
 
-    pub(crate) fn new(connection: PoolConnection<Postgres>, patience: Duration) -> Self {
+    pub(crate) fn new(connection: Lent, patience: Duration) -> Self {
         Self { connection, patience, state: State::Idle, appended: false }
     }
 

@@ -115,8 +115,7 @@ impl OwnPostgres {
         .fetch_all(&mut connection)
         .await
         .expect("the sessions");
-        let victims: Vec<i32> =
-            clients.into_iter().filter(|_| chance.next_u64() % 100 < percent).collect();
+        let victims: Vec<i32> = clients.into_iter().filter(|_| chance.next_u64() % 100 < percent).collect();
         sqlx::query("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid")
             .bind(&victims)
             .execute(&mut connection)
@@ -153,7 +152,9 @@ impl OwnPostgres {
     /// # Panics
     /// Where the server does not answer.
     pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url_for("postgres")).await.expect("a connection to the test's own cluster")
+        PgConnection::connect(&self.url_for("postgres"))
+            .await
+            .expect("a connection to the test's own cluster")
     }
 
     /// The postmaster's process, from its lock file.

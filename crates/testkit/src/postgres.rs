@@ -1,7 +1,7 @@
 //! One throw-away PostgreSQL per test process.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use poa_storage::embedded::{EmbeddedPostgres, Options, Running};
@@ -59,6 +59,11 @@ impl Cluster {
         let name = format!("{prefix}_{number}");
         self.running.ensure_database(&name).await.expect("a database in the private cluster");
         self.running.url_for(&name)
+    }
+
+    /// The socket of its server, for a [`crate::FaultProxy`].
+    pub fn socket(&self) -> PathBuf {
+        self.running.socket_dir().join(".s.PGSQL.5432")
     }
 
     /// The URL of a database of this cluster, such as `postgres` to look at the others from.

@@ -119,7 +119,7 @@ fn show(head: &watch::Sender<i64>, position: i64) {
 }
 
 async fn listen(db: &Database) -> Option<PgListener> {
-    let mut listener = PgListener::connect_with(db.read()).await.ok()?;
+    let mut listener = PgListener::connect_with(db.read().pool()).await.ok()?;
     listener.listen(CHANNEL).await.ok()?;
     Some(listener)
 }

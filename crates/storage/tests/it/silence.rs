@@ -105,8 +105,64 @@ async fn work_that_may_take_longer_is_given_its_time() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_read_of_a_silent_connection_ends_and_the_next_one_is_answered() -> TestResult {
+    let (db, proxy) = impatient_database_behind_proxy(1).await;
+    proxy.go_silent_at("SELECT text");
+    let read = sqlx::query("SELECT text FROM notes").fetch_all(db.read());
+    let outcome = tokio::time::timeout(SOON, read).await?.map_err(Error::from);
+    assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    assert_eq!((proxy.struck(), count(&db).await), (1, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn callers_who_leave_a_silent_connection_do_not_cost_the_pool_its_place() -> TestResult {
+    let (db, proxy) = impatient_database_behind_proxy(1).await;
+    for turn in 1..=2 {
+        proxy.go_silent_at("SELECT text");
+        let read = sqlx::query("SELECT text FROM notes").fetch_all(db.read());
+        assert!(tokio::time::timeout(Duration::from_millis(100), read).await.is_err(), "it was answered");
+        let next = tokio::time::timeout(SOON, db.ping()).await?;
+        assert!(next.is_ok(), "{next:?}");
+        assert_eq!(proxy.struck(), turn);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_all_is_silent_every_caller_hears_so_in_time_and_afterwards_all_is_well() -> TestResult {
+    let cluster = poa_testkit::postgres().await;
+    let url = cluster.fresh_database("storage").await;
+    let (_, name) = url.split_once(":///").ok_or("a URL")?;
+    let name = name.split('?').next().ok_or("a name")?;
+    let proxy = poa_testkit::FaultProxy::to_unix(cluster.socket()).await;
+    let config = DatabaseConfig {
+        read_timeout_ms: 1_000,
+        acquire_timeout_ms: 2_000,
+        ..DatabaseConfig::new(format!("postgres://poa@{}/{name}?sslmode=disable", proxy.address()))
+    };
+    let db = poa_storage::Database::connect(&config, &migrator()).await?;
+    proxy.pause(poa_testkit::Direction::Both);
+    for _ in 0..2 {
+        let reads = (0..12).map(|_| tokio::time::timeout(SOON, db.ping()));
+        for outcome in futures_util::future::join_all(reads).await {
+            let outcome = outcome?;
+            assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+        }
+    }
+    proxy.resume();
+    db.ping().await?;
+    db.transact(|tx| Box::pin(insert(tx, 1))).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_configuration_without_a_limit_on_statements_is_refused() {
-    let config = DatabaseConfig { statement_timeout_ms: 0, ..DatabaseConfig::new("postgres:///storage") };
-    let refused = poa_storage::Database::connect(&config, &migrator()).await;
-    assert!(matches!(refused, Err(Error::Config(_))), "{refused:?}");
+    for config in [
+        DatabaseConfig { statement_timeout_ms: 0, ..DatabaseConfig::new("postgres:///storage") },
+        DatabaseConfig { read_timeout_ms: 0, ..DatabaseConfig::new("postgres:///storage") },
+    ] {
+        let refused = poa_storage::Database::connect(&config, &migrator()).await;
+        assert!(matches!(refused, Err(Error::Config(_))), "{refused:?}");
+    }
 }

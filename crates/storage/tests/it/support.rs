@@ -41,12 +41,13 @@ pub(crate) async fn database_behind_proxy(connections: u32) -> (Database, Proxy)
     (Database::connect(&config, &migrator()).await.unwrap(), proxy)
 }
 
-/// The same, where a silent connection is noticed after four seconds, and nobody waits long for a lock.
+/// The same, where a silent connection is noticed after four seconds, by a read after one, and nobody waits long for a lock.
 pub(crate) async fn impatient_database_behind_proxy(connections: u32) -> (Database, Proxy) {
     let url = poa_testkit::fresh_database("storage").await;
     let proxy = Proxy::before(&url);
     let config = DatabaseConfig {
         statement_timeout_ms: 2_000,
+        read_timeout_ms: 1_000,
         lock_timeout_ms: 300,
         ..DatabaseConfig::new(proxy.url(&url)).with_max_connections(connections)
     };

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use poa_common::{AccountId, AgentId, Timestamp, TypedId as _};
-use poa_storage::{Error, Tx};
+use poa_storage::{Error, Reader, Tx};
 use proof_of_agent::DidKey;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::domain::Agent;
@@ -38,8 +38,8 @@ pub(crate) async fn find(
 }
 
 /// Whether an agent is known by now.
-pub(crate) async fn is_known(pool: &PgPool, id: AgentId) -> Result<bool, Error> {
-    Ok(find(pool, &[id]).await?.contains_key(&id))
+pub(crate) async fn is_known(reader: &Reader, id: AgentId) -> Result<bool, Error> {
+    Ok(find(reader, &[id]).await?.contains_key(&id))
 }
 
 /// Stores agents as they are now, each id once. What is older than what is stored changes nothing: another

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use poa_common::{AccountId, TaskId, TypedId as _};
-use poa_storage::{Error, Tx};
-use sqlx::PgPool;
+use poa_storage::{Error, Reader, Tx};
 use uuid::Uuid;
 
 use super::digest;
@@ -61,14 +60,14 @@ pub(crate) async fn store(tx: &mut Tx, ends: &[(TaskId, ChainEnd)]) -> Result<()
 }
 
 /// Whether an account is the requester of a task, or the payee of its current claim.
-pub(crate) async fn may_read(pool: &PgPool, task: TaskId, account: AccountId) -> Result<bool, Error> {
+pub(crate) async fn may_read(reader: &Reader, task: TaskId, account: AccountId) -> Result<bool, Error> {
     let found: Option<bool> = sqlx::query_scalar(
         "SELECT true FROM chains
          WHERE task_id = $1 AND (requester_account_id = $2 OR payee_account_id = $2)",
     )
     .bind(task.uuid())
     .bind(account.uuid())
-    .fetch_optional(pool)
+    .fetch_optional(reader)
     .await?;
     Ok(found.is_some())
 }

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use poa_common::Timestamp;
-use poa_storage::{Error, Tx};
+use poa_storage::{Error, Reader, Tx};
 use proof_of_agent::Digest;
 use proof_of_agent::tlog::Node;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 
 use super::{digest, signed, unsigned};
 
@@ -53,8 +53,8 @@ pub(crate) async fn set_tree(tx: &mut Tx, tree: Tree) -> Result<(), Error> {
 }
 
 /// Whether statements wait for the tree to reach them.
-pub(crate) async fn is_behind(pool: &PgPool) -> Result<bool, Error> {
-    Ok(sqlx::query_scalar("SELECT next_index > size FROM log_head, log_tree").fetch_one(pool).await?)
+pub(crate) async fn is_behind(reader: &Reader) -> Result<bool, Error> {
+    Ok(sqlx::query_scalar("SELECT next_index > size FROM log_head, log_tree").fetch_one(reader).await?)
 }
 
 /// The hashes of the leaves from an index on, at most `limit`.

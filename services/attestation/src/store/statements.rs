@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use poa_common::{AccountId, AttestationId, TaskId, Timestamp, TypedId as _};
-use poa_storage::{Error, Tx};
+use poa_storage::{Error, Reader, Tx};
 use proof_of_agent::{Digest, Kind};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{digest, signed, unsigned};
@@ -130,7 +130,7 @@ pub(crate) async fn envelopes(tx: &mut Tx, tasks: &[TaskId]) -> Result<HashMap<T
 
 /// A task's chain from a place on, in order, at most `limit` statements.
 pub(crate) async fn of_task(
-    pool: &PgPool,
+    reader: &Reader,
     task: TaskId,
     from_sequence: i32,
     limit: usize,
@@ -142,27 +142,27 @@ pub(crate) async fn of_task(
     .bind(task.uuid())
     .bind(from_sequence)
     .bind(signed(limit)?)
-    .fetch_all(pool)
+    .fetch_all(reader)
     .await?;
     rows.into_iter().map(Row::stored).collect()
 }
 
 /// The statements of the log from a place on, in its order, at most `limit`.
-pub(crate) async fn from_index(pool: &PgPool, first: u64, limit: usize) -> Result<Vec<Stored>, Error> {
+pub(crate) async fn from_index(reader: &Reader, first: u64, limit: usize) -> Result<Vec<Stored>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at
          FROM statements WHERE log_index >= $1 ORDER BY log_index LIMIT $2",
     )
     .bind(signed(first)?)
     .bind(signed(limit)?)
-    .fetch_all(pool)
+    .fetch_all(reader)
     .await?;
     rows.into_iter().map(Row::stored).collect()
 }
 
 /// A statement of a task in which the account is requester, or payee of the current claim.
 pub(crate) async fn readable(
-    pool: &PgPool,
+    reader: &Reader,
     id: AttestationId,
     account: AccountId,
 ) -> Result<Option<Stored>, Error> {
@@ -174,7 +174,7 @@ pub(crate) async fn readable(
     )
     .bind(id.uuid())
     .bind(account.uuid())
-    .fetch_optional(pool)
+    .fetch_optional(reader)
     .await?;
     row.map(Row::stored).transpose()
 }
