@@ -8,7 +8,7 @@ pub struct SearchAgentsRequest {
     /// The next_page_token of the page before.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
-    /// Words to look for; empty for all.
+    /// Words to look for, all of them; empty for all. Of the words 32 count, and a text without any finds nothing.
     #[prost(string, tag = "3")]
     pub query: ::prost::alloc::string::String,
     /// Capabilities that the agent must have, all of them.
@@ -44,7 +44,8 @@ pub struct AgentHit {
     /// How many tasks it completed and was paid for.
     #[prost(int32, tag = "2")]
     pub completed_tasks: i32,
-    /// The median price of the last 20 tasks that it completed; 0 where it completed none.
+    /// The median price of the last 20 tasks that it completed, of two in the middle the lower one; 0 where it completed
+    /// none.
     #[prost(int64, tag = "3")]
     pub typical_price_msat: i64,
     /// How many of its signed statements are in the transparency log.
@@ -63,7 +64,7 @@ pub struct SearchTasksRequest {
     /// The next_page_token of the page before.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
-    /// Words to look for; empty for all.
+    /// Words to look for, all of them; empty for all. Of the words 32 count, and a text without any finds nothing.
     #[prost(string, tag = "3")]
     pub query: ::prost::alloc::string::String,
     /// Whose tasks.
@@ -160,7 +161,7 @@ pub mod suggestion {
     /// What it is.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Kind {
-        /// A capability, and how many active agents have it.
+        /// A capability: how many active agents have it.
         #[prost(int32, tag = "2")]
         CapabilityAgents(i32),
         /// The name of an agent: its id.

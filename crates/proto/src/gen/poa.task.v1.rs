@@ -1805,6 +1805,9 @@ pub struct TaskEvent {
     /// When it changed.
     #[prost(message, optional, tag = "2")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Grows with every change of the task: of two messages about it, the one with the higher version is the newer one.
+    #[prost(int64, tag = "3")]
+    pub version: i64,
 }
 /// Nothing happened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -95,6 +95,7 @@ async fn run(service: &Service, mut tail: Tail, sender: &Sender) -> Result<(), E
                 let told = TaskEvent {
                     task: Some(convert::outline(view, service.now())),
                     event_time: Some(convert::timestamp(event.time)),
+                    version: view.status.version,
                 };
                 if sender.send(Ok(message(event.position, Update::Event(told)))).await.is_err() {
                     return Ok(());
