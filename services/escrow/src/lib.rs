@@ -6,6 +6,7 @@ pub mod metrics;
 
 mod domain;
 mod error;
+mod failpoint;
 mod rpc;
 mod service;
 mod store;
@@ -28,6 +29,7 @@ pub use domain::invoice::Problem;
 pub use domain::refusal::Refusal;
 pub use domain::release::Unauthorised;
 pub use error::Error;
+pub use failpoint::Failpoint;
 use lightning::Lightning;
 use rpc::Rpc;
 use service::{Parts, Service};
@@ -60,6 +62,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
 /// # Errors
 /// Where the node or the database does not answer, or cannot be used.
 pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Result<App, BuildError> {
+    poa_chassis::failpoint::arm::<Failpoint>()?;
     metrics::describe();
     let latches = [deps.readiness.latch("database"), deps.readiness.latch("lightning")];
     let db = Database::connect(&config.database, &store::MIGRATIONS).await?;

@@ -11,6 +11,7 @@ use tonic::Request;
 use super::convert;
 use crate::domain::deposit::{Deposit, State, digest};
 use crate::error::Error;
+use crate::failpoint::{self, Failpoint};
 use crate::metrics;
 use crate::service::Service;
 use crate::store::deposits;
@@ -47,7 +48,9 @@ pub(super) async fn handle(
         expiry: Duration::from_secs(u64::from(service.config.deposits.expiry_seconds)),
         min_final_cltv: None,
     };
-    let made = tokio::time::timeout(PATIENCE, service.provider.create_invoice(order)).await;
+    let making = service.provider.create_invoice(order);
+    let making = failpoint::call(Failpoint::INVOICE, Err(poa_payment::Error::NoAnswer(None)), making);
+    let made = tokio::time::timeout(PATIENCE, making).await;
     let invoice = made.ok().and_then(Result::ok).ok_or_else(|| {
         metrics::node_failed("create_invoice");
         Error::no_node()

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{corrupt, wrote};
 use crate::domain::deposit::{Deposit, State};
+use crate::failpoint::{Failpoint, before_commit, committed};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -121,10 +122,12 @@ pub(crate) async fn insert(db: &Database, deposit: Deposit, request: Request) ->
             .bind(deposit.expire_time)
             .execute(tx.conn())
             .await?;
+            before_commit(Failpoint::DepositBeforeCommit).await?;
             Ok::<_, Error>(())
         })
     })
-    .await
+    .await?;
+    committed(Failpoint::DepositCommitted).await
 }
 
 /// Notes that an open deposit was given up; whether it was still open.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{corrupt, wrote};
 use crate::domain::withdrawal::{State, Withdrawal};
+use crate::failpoint::{Failpoint, before_commit, committed};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -127,7 +128,7 @@ pub(crate) async fn count_live(tx: &mut Tx, accounts: &[Uuid]) -> Result<BTreeMa
 ///
 /// Not repeated after an unknown COMMIT: whoever does not know that its intent is committed does not send.
 pub(crate) async fn commit_intent(db: &Database, intent: Intent) -> Result<Option<i32>, Error> {
-    db.transact_with(intent, |intent, tx| {
+    let dispatches = db.transact_with(intent, |intent, tx| {
         Box::pin(async move {
             let dispatches: Option<i32> = sqlx::query_scalar(
                 // The latest deadline of all dispatches: until then any of them may reach the node.
@@ -141,10 +142,13 @@ pub(crate) async fn commit_intent(db: &Database, intent: Intent) -> Result<Optio
             .bind(intent.deadline)
             .fetch_optional(tx.conn())
             .await?;
+            before_commit(Failpoint::IntentBeforeCommit).await?;
             Ok::<_, Error>(dispatches)
         })
     })
-    .await
+    .await?;
+    committed(Failpoint::IntentCommitted).await?;
+    Ok(dispatches)
 }
 
 /// Notes how often in a row a failure was seen.
@@ -156,10 +160,12 @@ pub(crate) async fn note_failures(db: &Database, id: WithdrawalId, seen: i16) ->
                 .bind(*seen)
                 .execute(tx.conn())
                 .await?;
+            before_commit(Failpoint::FailureBeforeCommit).await?;
             Ok::<_, Error>(())
         })
     })
-    .await
+    .await?;
+    committed(Failpoint::FailureCommitted).await
 }
 
 /// Locks withdrawals in the order of their ids, and reads them: those with these ids, and those that new ones would

@@ -18,6 +18,7 @@ use super::LOOKUP_PATIENCE;
 use crate::domain::command::{Command, CreditDeposit};
 use crate::domain::deposit::Deposit;
 use crate::error::Error;
+use crate::failpoint::{self, Failpoint};
 use crate::metrics;
 use crate::service::Service;
 use crate::store::deposits;
@@ -34,7 +35,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// Looks at what hints name, as they come.
 pub(super) async fn follow(service: Arc<Service>, stopping: CancellationToken) {
-    let lookups = Lookups::new();
+    let lookups = Lookups::new(&service);
     let mut cursor = Cursor::start();
     while !stopping.is_cancelled() {
         let mut hints = service.provider.watch_invoices(cursor.clone());
@@ -58,7 +59,7 @@ pub(super) async fn follow(service: Arc<Service>, stopping: CancellationToken) {
 
 /// Looks at everything that waits, again and again.
 pub(super) async fn poll(service: Arc<Service>, stopping: CancellationToken) {
-    let lookups = Lookups::new();
+    let lookups = Lookups::new(&service);
     let pause = Duration::from_millis(service.config.deposits.poll_ms);
     while !stopping.is_cancelled() {
         if let Err(error) = poll_once(&service, &lookups, &stopping).await {
@@ -107,7 +108,9 @@ async fn look_by_hash(service: &Service, hash: PaymentHash) {
 
 /// Looks one invoice up, and does what the node says. Whatever fails is seen again by the poll.
 async fn look(service: &Service, deposit: &Deposit) {
-    let looked = tokio::time::timeout(LOOKUP_PATIENCE, service.provider.lookup_invoice(deposit.hash)).await;
+    let lookup = service.provider.lookup_invoice(deposit.hash);
+    let lookup = failpoint::call(Failpoint::DEPOSIT_LOOKUP, Err(poa_payment::Error::NoAnswer(None)), lookup);
+    let looked = tokio::time::timeout(LOOKUP_PATIENCE, lookup).await;
     let done = match looked {
         Ok(Ok(Some(InvoiceState::Settled { paid, .. }))) => {
             let transfer = service.env.new_id();
@@ -147,21 +150,29 @@ fn is_long_over(deposit: &Deposit, now: Timestamp) -> bool {
 struct Lookups {
     room: Arc<Semaphore>,
     tasks: TaskTracker,
+    /// How long one may take.
+    limit: Duration,
 }
 
 // === impl Lookups ===
 
 impl Lookups {
-    fn new() -> Self {
-        Self { room: Arc::new(Semaphore::new(LOOKUPS)), tasks: TaskTracker::new() }
+    fn new(service: &Service) -> Self {
+        let limit = Duration::from_millis(service.config.deposits.look_timeout_ms);
+        Self { room: Arc::new(Semaphore::new(LOOKUPS)), tasks: TaskTracker::new(), limit }
     }
 
-    /// Runs a task; waits for room first.
+    /// Runs a task, for as long as one may take; waits for room first. What it has begun to write goes on without it, and
+    /// the poll looks again.
     async fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
         // The semaphore is never closed; without a permit there is nothing to run.
         let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
+        let limit = self.limit;
         self.tasks.spawn(async move {
-            task.await;
+            if tokio::time::timeout(limit, task).await.is_err() {
+                metrics::alarm("deposit_stalled");
+                tracing::error!("a look at a deposit did not end and is given up");
+            }
             drop(permit);
         });
     }

@@ -10,6 +10,7 @@ use poa_payment::{Doubt, NodeId, Outcome, PayIntent, Payer};
 use poa_storage::{Database, Error};
 
 use crate::domain::withdrawal::{Seen, Withdrawal};
+use crate::failpoint::{self, Failpoint};
 use crate::metrics;
 use crate::store::withdrawals::{self, Intent};
 
@@ -59,8 +60,9 @@ impl Dispatcher {
             fee_limit: withdrawal.fee_limit,
             deadline,
         };
-        let answer = tokio::time::timeout(patience, self.payer.pay(payment)).await;
-        let outcome = answer.unwrap_or(Outcome::Unknown(Doubt::NoAnswer));
+        let unknown = Outcome::Unknown(Doubt::NoAnswer);
+        let paying = failpoint::call(Failpoint::DISPATCH, unknown.clone(), self.payer.pay(payment));
+        let outcome = tokio::time::timeout(patience, paying).await.unwrap_or(unknown);
         metrics::dispatched(&outcome);
         tracing::info!(
             withdrawal_id = %withdrawal.id,

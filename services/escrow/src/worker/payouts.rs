@@ -20,6 +20,7 @@ use super::tracks::Tracks;
 use crate::domain::command::{Command, ReturnWithdrawal, SettleWithdrawal};
 use crate::domain::withdrawal::{Circumstances, Seen, State, Step, Withdrawal, next};
 use crate::error::Error;
+use crate::failpoint::{self, Failpoint};
 use crate::metrics;
 use crate::service::Service;
 use crate::store::withdrawals;
@@ -110,7 +111,7 @@ impl Payouts {
         for withdrawal in expired {
             if looks.len() < MAX_TASKS && tracks.take(withdrawal.id, Instant::now()).is_some() {
                 let payouts = Arc::clone(self);
-                looks.spawn(async move { payouts.give_up(withdrawal).await });
+                looks.spawn(async move { payouts.bounded(withdrawal.id, payouts.give_up(withdrawal)).await });
             }
         }
         if live.is_empty() {
@@ -130,7 +131,9 @@ impl Payouts {
                 room = room.saturating_sub(1);
             }
             let payouts = Arc::clone(self);
-            looks.spawn(async move { payouts.look(withdrawal, node, since_sent).await });
+            looks.spawn(async move {
+                payouts.bounded(withdrawal.id, payouts.look(withdrawal, node, since_sent)).await
+            });
         }
         Ok(())
     }
@@ -141,6 +144,17 @@ impl Payouts {
         info.ok().and_then(Result::ok).map(|info| info.node).ok_or_else(|| {
             metrics::node_failed("info");
             Error::no_node()
+        })
+    }
+
+    /// A look, for as long as one may take. What it has begun to write or to send goes on without it, and the next look
+    /// finds out what became of it.
+    async fn bounded(&self, id: WithdrawalId, look: impl Future<Output = Looked>) -> Looked {
+        let limit = Duration::from_millis(self.service.config.withdrawals.look_timeout_ms);
+        tokio::time::timeout(limit, look).await.unwrap_or_else(|_elapsed| {
+            metrics::alarm("payout_stalled");
+            tracing::error!(withdrawal_id = %id, "a look at a withdrawal did not end and is given up");
+            Looked { id, sent: true, moved: false }
         })
     }
 
@@ -186,8 +200,10 @@ impl Payouts {
         since_sent: Duration,
         sent: &mut bool,
     ) -> Result<bool, Error> {
-        let lookup = tokio::time::timeout(LOOKUP_PATIENCE, self.service.provider.lookup_payment(row.hash));
-        let outcome = lookup.await.unwrap_or(Outcome::Unknown(Doubt::NoAnswer));
+        let unknown = Outcome::Unknown(Doubt::NoAnswer);
+        let lookup = self.service.provider.lookup_payment(row.hash);
+        let lookup = failpoint::call(Failpoint::PAYOUT_LOOKUP, unknown.clone(), lookup);
+        let outcome = tokio::time::timeout(LOOKUP_PATIENCE, lookup).await.unwrap_or(unknown);
         metrics::looked_up(&outcome);
         match next(&row, Seen::Lookup(outcome), self.circumstances(&row, node, since_sent)) {
             Step::SendAgain => self.send(row, node, sent).await,

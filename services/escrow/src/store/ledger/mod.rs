@@ -18,7 +18,7 @@ use crate::domain::deposit::{self, Deposit};
 use crate::domain::escrow::{self, Escrow};
 use crate::domain::withdrawal::{self, Withdrawal};
 use crate::error::Error;
-use crate::metrics;
+use crate::{failpoint, metrics};
 
 /// Submits commands to the ledger. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,6 +68,7 @@ impl Ledger {
     async fn submit(&self, command: Command) -> Result<Reply, Error> {
         let name = command.name();
         let reply = self.writer.submit(command).await;
+        failpoint::ledger_committed(&reply).await?;
         metrics::ledger_command(name, &reply);
         reply
     }
@@ -86,8 +87,10 @@ impl BatchHandler for Writer {
 
     async fn apply(&self, tx: &mut Tx, commands: &[Command]) -> Result<Replies<Reply, Error>, Error> {
         let mut book = load::book(tx, commands).await?;
-        let replies = commands.iter().map(|command| book.decide(command).map_err(Error::from)).collect();
+        let replies: Replies<_, _> =
+            commands.iter().map(|command| book.decide(command).map_err(Error::from)).collect();
         write::book(tx, &book).await?;
+        failpoint::ledger_before_commit(&replies).await?;
         Ok(replies)
     }
 
