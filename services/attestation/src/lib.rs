@@ -3,6 +3,7 @@
 mod config;
 mod domain;
 mod error;
+mod failpoint;
 mod keys;
 mod metrics;
 mod rpc;
@@ -22,6 +23,7 @@ use sqlx::migrate::Migrator;
 use tonic::service::Routes;
 
 pub use config::{Config, LogConfig};
+pub use failpoint::Failpoint;
 pub use keys::{KeysError, provision};
 
 use keys::PlatformKeys;
@@ -42,6 +44,7 @@ const SERVICES: &[&str] =
 /// Keys that are missing or not those of the trust root, a database that cannot be opened or holds another log,
 /// no address for auth, and a configuration out of its bounds.
 pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
+    poa_chassis::failpoint::arm::<Failpoint>()?;
     metrics::describe();
     let interval = config.log.checkpoint_interval_ms;
     if !(1..=10_000).contains(&interval) {

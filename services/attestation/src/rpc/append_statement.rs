@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Service, convert};
 use crate::domain::{Refusal, Submission};
 use crate::error::Error;
+use crate::failpoint::{Failpoint, committed};
 use crate::worker::appender::Appended;
 use crate::{metrics, store};
 
@@ -92,7 +93,10 @@ async fn append(service: &Service, submission: Arc<Submission>) -> Result<Append
             Err(Error::Refused(Refusal::AgentUnknown { agent })) => {
                 wait_for(service, agent, deadline).await?;
             }
-            answer => return answer,
+            answer => {
+                committed(Failpoint::AppendCommitted).await?;
+                return answer;
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use sqlx::PgConnection;
 
 use crate::domain::{Agent, ChainCache, ChainEnd, Refusal, Signed, Submission, TaskChain, admit};
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit};
 use crate::keys::PlatformKeys;
 use crate::store;
 use crate::store::statements::Stored;
@@ -217,6 +218,7 @@ impl BatchHandler for Appender {
             store::statements::insert(tx, &rows).await?;
             store::chains::store(tx, &moved).await?;
             store::log::set_head(tx, batch.next_index).await?;
+            before_commit(Failpoint::AppendBeforeCommit).await?;
         }
         Ok(replies)
     }

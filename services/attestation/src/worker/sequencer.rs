@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::keys::PlatformKeys;
 use crate::metrics;
 use crate::store;
@@ -27,6 +28,10 @@ use crate::store::log::Tree;
 const POLL: Duration = Duration::from_millis(250);
 /// Leaves of one checkpoint at most; the rest stand in the next. Bounds the transaction to some 100 ms.
 const MAX_LEAVES: usize = 8_192;
+
+/// How long one attempt may take: longer than a transaction that is repeated after a silent connection. What it has
+/// begun to write goes on without it, and the next attempt finds what became of it.
+const ADVANCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Wakes the sequencer. Cheap to clone; a lost nudge costs a poll.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +105,9 @@ impl Sequencer {
                 () = self.nudge.0.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
-            let pause = match self.advance().await {
+            let advanced = tokio::time::timeout(ADVANCE_LIMIT, self.advance()).await;
+            let stalled = |_elapsed| Err(Error::bug("an attempt to grow the tree did not end"));
+            let pause = match advanced.unwrap_or_else(stalled) {
                 Ok(Growth::None) => continue,
                 Ok(Growth::TooSoon { wait }) => wait,
                 Ok(Growth::Published { size }) => {
@@ -126,7 +133,11 @@ impl Sequencer {
         if !store::log::is_behind(self.db.read()).await? {
             return Ok(Growth::None);
         }
-        self.db.transact_with(self.clone(), |this, tx| Box::pin(this.grow(tx))).await
+        let growth = self.db.transact_with(self.clone(), |this, tx| Box::pin(this.grow(tx))).await?;
+        if let Growth::Published { .. } = growth {
+            committed(Failpoint::CheckpointCommitted).await?;
+        }
+        Ok(growth)
     }
 
     async fn grow(&self, tx: &mut Tx) -> Result<Growth, Error> {
@@ -151,6 +162,7 @@ impl Sequencer {
         let size = tree.size.checked_add(count).ok_or_else(|| Error::bug("the log is full"))?;
         let root = tlog::root(size, &nodes).map_err(Error::bug)?;
         self.store(tx, &Checkpoint { origin: self.keys.origin().to_owned(), size, root }, now).await?;
+        before_commit(Failpoint::CheckpointBeforeCommit).await?;
         Ok(Growth::Published { size })
     }
 
