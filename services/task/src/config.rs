@@ -54,6 +54,9 @@ pub struct WorkerConfig {
     pub concurrency: usize,
     /// How long one call to another service may take, in milliseconds. Default 5,000.
     pub call_timeout_ms: u64,
+    /// How long one drive of a task may take before it is given up and begun again, in milliseconds: more than a call and
+    /// two transactions take at their worst. Default 60,000.
+    pub drive_timeout_ms: u64,
 }
 
 // === impl Config ===
@@ -84,6 +87,6 @@ impl Default for ClaimConfig {
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { tick_ms: 500, poll_ms: 200, concurrency: 16, call_timeout_ms: 5_000 }
+        Self { tick_ms: 500, poll_ms: 200, concurrency: 16, call_timeout_ms: 5_000, drive_timeout_ms: 60_000 }
     }
 }

@@ -3,6 +3,7 @@
 mod config;
 mod domain;
 mod error;
+mod failpoint;
 mod methods;
 mod metrics;
 mod rpc;
@@ -20,6 +21,7 @@ use tonic::service::Routes;
 pub use config::{ClaimConfig, Config, PriceConfig, WorkerConfig};
 pub use domain::State;
 pub use error::Error;
+pub use failpoint::Failpoint;
 
 use service::Service;
 
@@ -34,6 +36,7 @@ const SERVICES: &[&str] = &["poa.task.v1.TaskService", "poa.task.v1.TaskInternal
 /// # Errors
 /// Where the database cannot be reached, a peer has no address, or `trust-root.json` is missing from the keys.
 pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
+    poa_chassis::failpoint::arm::<Failpoint>()?;
     metrics::describe();
     let limits = config.server.limits.clone();
     let service = Arc::new(Service::start(config, &deps).await?);

@@ -74,6 +74,7 @@ impl Service {
             pen: pen.clone(),
             tokens: tokens.clone(),
             peers,
+            limit: Duration::from_millis(config.worker.drive_timeout_ms),
             active: Mutex::default(),
         });
         let wake = Arc::new(Notify::new());

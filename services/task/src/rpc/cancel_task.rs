@@ -7,7 +7,9 @@ use poa_common::TaskId;
 use poa_proto::task::v1::{CancelTaskRequest, CancelTaskResponse};
 
 use super::{after, of_requester, parse};
+use crate::domain::{Pen, Saga};
 use crate::error::Error;
+use crate::failpoint::Failpoint;
 use crate::service::Service;
 use crate::store::Bodies;
 
@@ -18,7 +20,8 @@ pub(super) async fn handle(
 ) -> Result<CancelTaskResponse, Error> {
     let task: TaskId = parse::id("task", &request.task_id)?;
     let at = service.now();
-    of_requester(service, &principal, task, at, move |saga, pen| saga.cancel(pen, at)).await?;
+    let cancel = move |saga: &mut Saga, pen: &Pen| saga.cancel(pen, at);
+    of_requester(service, &principal, task, at, Failpoint::CANCEL, cancel).await?;
     if let Some(refusal) = service.drive(task).await {
         return Err(refusal.into_error());
     }

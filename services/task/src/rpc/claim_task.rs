@@ -12,6 +12,7 @@ use crate::domain::{
     Acceptance, DomainError, Moment, Paper, SignedAcceptance, State, chain_of, parse_envelope,
 };
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::CLAIM_TASK;
 use crate::service::{Service, change};
 use crate::store::{self, Bodies};
@@ -43,6 +44,7 @@ pub(super) async fn handle(
             Box::pin(claim(service, tx, task, acceptance, recorded, at))
         })
         .await?;
+    committed(Failpoint::ClaimCommitted).await?;
     if let Some(refusal) = service.drive(task).await {
         return Err(refusal.into_error());
     }
@@ -76,7 +78,8 @@ async fn claim(
         let reserved = store::reservation(tx, task, at.mesh).await?;
         change(service, tx, &saga, at, |saga| saga.claim_for(acceptance, &chain, reserved, at)).await?;
     }
-    recorded.end_for_task(tx, task, Keep::SevenDays).await
+    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
+    Ok(before_commit(Failpoint::ClaimBeforeCommit).await?)
 }
 
 /// The task with its input, for the one who claimed it. The claim counts once the acceptance is in the log.

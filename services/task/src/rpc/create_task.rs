@@ -13,6 +13,7 @@ use crate::domain::{
     Body, Entry, Moment, Offer, Paper, Saga, SealedToken, Standing, State, Status, choose_policy,
 };
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::CREATE_TASK;
 use crate::service::Service;
 use crate::store::{self, Bodies, Created};
@@ -61,10 +62,12 @@ pub(super) async fn handle(
                 store::create(tx, &draft.saga, &created, draft.at, env).await?;
                 let task = draft.saga.offer.task;
                 draft.recorded.end_for_task(tx, task, Keep::Forever).await?;
+                before_commit(Failpoint::CreateBeforeCommit).await?;
                 Ok::<_, Error>(task)
             })
         })
         .await?;
+    committed(Failpoint::CreateCommitted).await?;
     if let Some(refusal) = service.drive(task).await {
         return Err(refusal.into_error());
     }

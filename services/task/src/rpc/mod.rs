@@ -44,6 +44,7 @@ pub(crate) use watch_open_tasks::encode;
 
 use crate::domain::{DomainError, Moment, Pen, Saga, State};
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::service::{Service, change};
 use crate::store::{self, Bodies, Reader, View};
 
@@ -263,6 +264,7 @@ async fn of_requester<V>(
     principal: &Principal,
     task: TaskId,
     at: Moment,
+    points: (Failpoint, Failpoint),
     verb: V,
 ) -> Result<(), Error>
 where
@@ -279,8 +281,9 @@ where
                 }
                 // `Ok(false)` changed nothing: the verb was done before.
                 let _again = change(service, tx, &saga, at, |saga| verb(saga, &service.pen)).await?;
-                Ok(())
+                Ok::<_, Error>(before_commit(points.0).await?)
             })
         })
-        .await
+        .await?;
+    Ok(committed(points.1).await?)
 }

@@ -11,6 +11,7 @@ use poa_storage::idempotency::Keep;
 use super::{Recorded, after, parse, recorded};
 use crate::domain::{Moment, statement_of_payload};
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::REJECT_RESULT;
 use crate::service::{Service, change};
 use crate::store::{self, Bodies};
@@ -37,6 +38,7 @@ pub(super) async fn handle(
             Box::pin(reject(service, tx, task, verdict, recorded, at))
         })
         .await?;
+    committed(Failpoint::RejectCommitted).await?;
     if let Some(refusal) = service.drive(task).await {
         return Err(refusal.into_error());
     }
@@ -70,5 +72,6 @@ async fn reject(
     };
     let (reason, pen) = (&verdict.reason, &service.pen);
     change(service, tx, &saga, at, |saga| saga.reject(criterion, reason, pen, at)).await?;
-    recorded.end_for_task(tx, task, Keep::SevenDays).await
+    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
+    Ok(before_commit(Failpoint::RejectBeforeCommit).await?)
 }

@@ -9,6 +9,7 @@ use poa_storage::idempotency::Keep;
 
 use super::{after, not_claimant, parse, recorded};
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::RELEASE_CLAIM;
 use crate::service::{Service, change};
 use crate::store::{self, Bodies};
@@ -40,10 +41,12 @@ pub(super) async fn handle(
                         return Err(not_claimant(tx, &saga, account).await?);
                     }
                     change(service, tx, &saga, at, |saga| saga.release(reason, at)).await?;
-                    recorded.end_for_task(tx, task, Keep::SevenDays).await
+                    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
+                    Ok(before_commit(Failpoint::ReleaseClaimBeforeCommit).await?)
                 })
             },
         )
         .await?;
+    committed(Failpoint::ReleaseClaimCommitted).await?;
     Ok(ReleaseClaimResponse { task: Some(after(service, task, Bodies::None).await?) })
 }

@@ -14,6 +14,7 @@ use super::create_task::off_thread;
 use super::{Recorded, after, not_claimant, parse, recorded};
 use crate::domain::{Checked, DomainError, Moment, Saga, Submission, chain_of, statement_of_payload};
 use crate::error::Error;
+use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::SUBMIT_RESULT;
 use crate::service::{Service, change};
 use crate::store::{self, Bodies};
@@ -54,6 +55,7 @@ pub(super) async fn handle(
             },
         )
         .await?;
+    committed(Failpoint::SubmitCommitted).await?;
     if let Some(refusal) = service.drive(task).await {
         return Err(refusal.into_error());
     }
@@ -131,7 +133,8 @@ async fn submit(
         let number = saga.status.submissions.saturating_add(1);
         store::insert_result(tx, task, number, &checked.submission().result, at.wall).await?;
     }
-    recorded.end_for_task(tx, task, Keep::SevenDays).await
+    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
+    Ok(before_commit(Failpoint::SubmitBeforeCommit).await?)
 }
 
 async fn chain(service: &Service, tx: &mut Tx, saga: &Saga) -> Result<Chain, Error> {

@@ -7,6 +7,7 @@ use poa_storage::{Database, Error, Tx};
 use uuid::Uuid;
 
 use crate::domain::{MeshTime, Moment, Next, Saga, next_step};
+use crate::failpoint::{Failpoint, committed};
 
 /// How long a driver that just took or committed a step is left alone. A crash costs this much and no more.
 pub(crate) const DRIVE_LEASE: Duration = Duration::from_millis(1_500);
@@ -64,6 +65,7 @@ pub(crate) async fn take_due(db: &Database, now: MeshTime, limit: u32) -> Result
             })
         })
         .await?;
+    committed(Failpoint::DueTaken).await?;
     Ok(taken.into_iter().map(TaskId::from_uuid).collect())
 }
 

@@ -21,7 +21,7 @@ use crate::domain::{
     DomainError, Entry, Moment, Next, Paper, Pen, Saga, Standing, Step, next_step, statement_of_payload,
 };
 use crate::error::Error;
-use crate::{metrics, store};
+use crate::{failpoint, metrics, store};
 
 /// Steps of one drive: a task that takes more goes round in a circle.
 const MAX_STEPS: usize = 24;
@@ -40,6 +40,8 @@ pub(crate) struct Driver {
     pub(crate) pen: Pen,
     pub(crate) tokens: SealKey,
     pub(crate) peers: Peers,
+    /// How long one drive may take.
+    pub(crate) limit: Duration,
     /// The tasks that this process is driving, and by how many.
     pub(crate) active: Mutex<HashMap<TaskId, usize>>,
 }
@@ -89,6 +91,9 @@ pub(crate) enum DriveError {
     /// The database, or a task that contradicts itself.
     #[error("{}", chain(.0))]
     Own(#[from] Error),
+    /// It took longer than a drive may. What it has begun to write goes on without it, and the next drive finds it.
+    #[error("the drive did not end and is given up")]
+    Stalled,
     /// Too many steps at once.
     #[error("the task does not come to rest")]
     Restless,
@@ -106,7 +111,8 @@ impl Driver {
     /// failure the task is due again later, and the failure is logged.
     pub(crate) async fn drive(&self, task: TaskId) -> Result<Option<Refusal>, DriveError> {
         let active = Active::new(self, task);
-        let outcome = self.steps(task).await;
+        let steps = tokio::time::timeout(self.limit, self.steps(task));
+        let outcome = steps.await.unwrap_or(Err(DriveError::Stalled));
         drop(active);
         if let Err(error) = &outcome {
             self.back_off(task, error).await;
@@ -244,14 +250,16 @@ impl Driver {
         }
         let (at, task) = (self.now(), course.saga.offer.task);
         let (pen, env) = (self.pen.clone(), self.env.clone());
-        self.db
+        let steps: Vec<Step> = course.unwritten.iter().map(|(step, _)| *step).collect();
+        let saga = self
+            .db
             .transact_with((course.unwritten, pen, env), move |(outcomes, pen, env), tx| {
                 Box::pin(async move {
                     let Some(before) = store::load(tx, task).await? else {
                         return Ok(None);
                     };
                     let mut saga = before.clone();
-                    let mut counted = 0;
+                    let mut counted = Vec::with_capacity(outcomes.len());
                     for (step, outcome) in outcomes {
                         // Another driver or a verb was quicker: what it made of the task counts.
                         if next_step(&saga, at) != Next::Step(*step) {
@@ -260,15 +268,18 @@ impl Driver {
                         if !apply(&mut saga, *step, outcome, pen, at)? {
                             return Ok(None);
                         }
-                        counted += 1;
+                        counted.push(*step);
                     }
-                    if counted > 0 {
+                    if !counted.is_empty() {
                         store::save(tx, &before, &saga, at, env).await?;
+                        failpoint::before_commit_of(&counted).await?;
                     }
                     Ok::<_, Error>(Some(saga))
                 })
             })
-            .await
+            .await?;
+        failpoint::committed_of(&steps).await?;
+        Ok(saga)
     }
 
     async fn back_off(&self, task: TaskId, error: &DriveError) {

@@ -12,8 +12,9 @@ use poa_proto::escrow::v1::escrow_internal_service_client::EscrowInternalService
 use poa_proto::escrow::v1::{CaptureEscrowRequest, HoldFundsRequest, RefundEscrowRequest};
 use tonic::{Code, Status};
 
-use crate::domain::{Entry, Paper, Saga};
+use crate::domain::{Entry, Paper, Saga, Step};
 use crate::error::Error;
+use crate::failpoint;
 
 /// The other services.
 #[derive(Clone)]
@@ -62,7 +63,7 @@ impl Peers {
             terms: terms.to_vec(),
             payer_token: token.to_owned(),
         };
-        self.call(|| {
+        self.call(Step::HoldFunds, || {
             let (mut escrow, request) = (self.escrow.clone(), request.clone());
             async move { escrow.hold_funds(request).await }
         })
@@ -74,7 +75,7 @@ impl Peers {
     pub(crate) async fn capture(&self, saga: &Saga, chain: Vec<Vec<u8>>) -> Result<TransferId, CallError> {
         let request = CaptureEscrowRequest { escrow_id: saga.offer.escrow.to_string(), chain };
         let answer = self
-            .call(|| {
+            .call(Step::Capture, || {
                 let (mut escrow, request) = (self.escrow.clone(), request.clone());
                 async move { escrow.capture_escrow(request).await }
             })
@@ -89,7 +90,7 @@ impl Peers {
             task_id: saga.offer.task.to_string(),
         };
         let answer = self
-            .call(|| {
+            .call(Step::Refund, || {
                 let (mut escrow, request) = (self.escrow.clone(), request.clone());
                 async move { escrow.refund_escrow(request).await }
             })
@@ -115,19 +116,20 @@ impl Peers {
             statement: Some(statement),
             account_id: account.map(|account| account.to_string()).unwrap_or_default(),
         };
-        self.call(|| {
+        self.call(Step::Append(entry.seq), || {
             let (mut attestation, request) = (self.attestation.clone(), request.clone());
             async move { attestation.append_statement(request).await }
         })
         .await
     }
 
-    async fn call<T, F, Fut>(&self, call: F) -> Result<T, CallError>
+    async fn call<T, F, Fut>(&self, step: Step, call: F) -> Result<T, CallError>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        match tokio::time::timeout(self.timeout, retry(call)).await {
+        let calling = failpoint::call(step, Status::unavailable, retry(call));
+        match tokio::time::timeout(self.timeout, calling).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(CallError::of(&status)),
             Err(_elapsed) => Err(CallError::Unknown("no answer in time".to_owned())),

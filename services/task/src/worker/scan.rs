@@ -35,7 +35,10 @@ pub(crate) async fn run(
         let taken = if free == 0 {
             Ok(Vec::new())
         } else {
-            store::take_due(&driver.db, driver.clock.now(), limit).await
+            let taking = store::take_due(&driver.db, driver.clock.now(), limit);
+            // What was taken by one that did not end is due again when its lease ends.
+            let taken = tokio::time::timeout(driver.limit, taking).await;
+            taken.unwrap_or_else(|_stalled| Err(poa_storage::Error::Busy))
         };
         let pause = match taken {
             Ok(tasks) => {
