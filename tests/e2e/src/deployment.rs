@@ -1,11 +1,12 @@
 //! A mesh under test: one process a server, or all in one.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use poa_testkit::{Process, ProcessSpec, binary, eventually, fresh_database};
+use poa_testkit::{FaultProxy, Process, ProcessSpec, binary, eventually, fresh_database};
 use tempfile::TempDir;
 
 use crate::http;
@@ -27,6 +28,7 @@ const ANY_PORT: &str = "127.0.0.1:0";
 pub struct Deployment {
     data: TempDir,
     servers: BTreeMap<&'static str, Server>,
+    links: BTreeMap<(&'static str, &'static str), FaultProxy>,
     gateway: String,
     admin: String,
 }
@@ -43,15 +45,34 @@ struct Server {
 // === impl Deployment ===
 
 impl Deployment {
-    /// A mesh of five processes, each service with its own database.
+    /// A mesh of one process a server, each service with its own database.
     pub async fn separate() -> Self {
+        Self::separate_with(&[]).await
+    }
+
+    /// The same with settings of one's own: the name of a process, a variable, its value.
+    pub async fn separate_with(settings: &[(&str, &str, &str)]) -> Self {
+        Self::separate_through(settings, &[]).await
+    }
+
+    /// The same with a fault proxy on the way from one process to another, for each of these pairs.
+    pub async fn separate_through(
+        settings: &[(&str, &str, &str)],
+        links: &[(&'static str, &'static str)],
+    ) -> Self {
+        let mut proxies = BTreeMap::new();
         let data = data_folder();
         initialise(data.path());
         let mut servers: BTreeMap<&'static str, Server> = BTreeMap::new();
         for (name, peers) in PROCESSES {
             let mut variables = vec![("POA__SERVER__KEYS_DIR".to_owned(), text(&data.path().join("keys")))];
             for peer in peers {
-                let address = servers.get(peer).map(|server| server.address.clone()).unwrap_or_default();
+                let mut address = servers.get(peer).map(|server| server.address.clone()).unwrap_or_default();
+                if links.contains(&(name, *peer)) {
+                    let proxy = FaultProxy::to_tcp(address).await;
+                    address = proxy.address().to_owned();
+                    proxies.insert((name, *peer), proxy);
+                }
                 variables.push((
                     format!("POA__SERVER__PEERS__{}", peer.to_uppercase()),
                     format!("http://{address}"),
@@ -64,6 +85,8 @@ impl Deployment {
             if name == "escrow" {
                 variables.push(("POA__LIGHTNING__DATA_DIR".to_owned(), text(&data.path().join("lightning"))));
             }
+            let own = settings.iter().filter(|(process, _, _)| *process == name);
+            variables.extend(own.map(|(_, variable, value)| ((*variable).to_owned(), (*value).to_owned())));
             let mut server = Server {
                 name,
                 variables,
@@ -77,7 +100,7 @@ impl Deployment {
         let place = |name| servers.get(name).map(|server| (server.address.clone(), server.admin.clone()));
         let (gateway, _) = place("gateway").unwrap_or_default();
         let (_, admin) = place("escrow").unwrap_or_default();
-        let mesh = Self { data, servers, gateway, admin };
+        let mesh = Self { data, servers, links: proxies, gateway, admin };
         mesh.wait_ready().await;
         mesh
     }
@@ -95,7 +118,8 @@ impl Deployment {
         };
         server.start().await;
         let (gateway, admin) = (server.address.clone(), server.admin.clone());
-        let mesh = Self { data, servers: BTreeMap::from([("mesh", server)]), gateway, admin };
+        let servers = BTreeMap::from([("mesh", server)]);
+        let mesh = Self { data, servers, links: BTreeMap::new(), gateway, admin };
         mesh.wait_ready().await;
         mesh
     }
@@ -103,6 +127,17 @@ impl Deployment {
     /// Where clients connect to.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.gateway)
+    }
+
+    /// Where one process listens for calls and where for operators, as URLs.
+    pub fn endpoints_of(&self, name: &str) -> Option<(String, String)> {
+        let server = self.servers.get(name)?;
+        Some((format!("http://{}", server.address), format!("http://{}", server.admin)))
+    }
+
+    /// The folder with the deployment's keys.
+    pub fn keys_folder(&self) -> PathBuf {
+        self.data.path().join("keys")
     }
 
     /// The public port.
@@ -123,6 +158,47 @@ impl Deployment {
     /// The trust root, as an operator would hand it out.
     pub fn trust_root_file(&self) -> PathBuf {
         self.data.path().join("keys/trust-root.json")
+    }
+
+    /// The folder with the deployment's keys.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.data.path().join("keys")
+    }
+
+    /// Where a process serves, and where its admin port is.
+    ///
+    /// # Panics
+    /// Where there is no such process.
+    pub fn addresses(&self, name: &str) -> (SocketAddr, SocketAddr) {
+        let server = self.servers.get(name).expect("a process of this mesh");
+        let parsed = |address: &str| address.parse().expect("an address");
+        (parsed(&server.address), parsed(&server.admin))
+    }
+
+    /// The id of a process, to look it up in the system.
+    ///
+    /// # Panics
+    /// Where there is no such process, or it does not run.
+    pub fn process_id(&self, name: &str) -> u32 {
+        let server = self.servers.get(name).expect("a process of this mesh");
+        server.process.as_ref().expect("a running process").id()
+    }
+
+    /// The log of one process.
+    ///
+    /// # Panics
+    /// Where there is no such process, or it does not run.
+    pub fn log(&self, name: &str) -> String {
+        let server = self.servers.get(name).expect("a process of this mesh");
+        server.process.as_ref().expect("a running process").log()
+    }
+
+    /// The proxy on the way from one process to another.
+    ///
+    /// # Panics
+    /// Where none was asked for.
+    pub fn link(&self, caller: &'static str, callee: &'static str) -> &FaultProxy {
+        self.links.get(&(caller, callee)).expect("a link of this mesh that goes through a proxy")
     }
 
     /// The names of the processes.
@@ -226,7 +302,7 @@ fn initialise(data: &Path) {
 }
 
 /// A folder that the user of PostgreSQL may enter.
-fn data_folder() -> TempDir {
+pub(crate) fn data_folder() -> TempDir {
     let data = tempfile::tempdir().expect("a data folder");
     std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(0o755)).expect("an open folder");
     data
