@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use poa_testkit::{FaultProxy, Process, ProcessSpec, binary, eventually, fresh_database};
@@ -199,6 +200,31 @@ impl Deployment {
     /// Where none was asked for.
     pub fn link(&self, caller: &'static str, callee: &'static str) -> &FaultProxy {
         self.links.get(&(caller, callee)).expect("a link of this mesh that goes through a proxy")
+    }
+
+    /// A variable that a process is started with, such as the URL of its database.
+    pub fn variable(&self, name: &str, variable: &str) -> Option<&str> {
+        let variables = &self.servers.get(name)?.variables;
+        variables.iter().find(|(held, _)| held == variable).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a variable for the next start of a process; none takes it away.
+    ///
+    /// # Panics
+    /// Where there is no such process.
+    pub fn set_variable(&mut self, name: &str, variable: &str, value: Option<&str>) {
+        let server = self.servers.get_mut(name).expect("a process of this mesh");
+        server.variables.retain(|(held, _)| held != variable);
+        server.variables.extend(value.map(|value| (variable.to_owned(), value.to_owned())));
+    }
+
+    /// How a process has ended, if it has.
+    ///
+    /// # Panics
+    /// Where there is no such process.
+    pub fn exited(&mut self, name: &str) -> Option<ExitStatus> {
+        let server = self.servers.get_mut(name).expect("a process of this mesh");
+        server.process.as_mut().and_then(Process::exited)
     }
 
     /// The names of the processes.
