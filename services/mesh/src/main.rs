@@ -2,6 +2,7 @@
 
 mod config;
 mod databases;
+mod processes;
 mod provision;
 mod run;
 mod stage;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Makes the keys and the trust root of a deployment, and ends. What is there stays.
     Init,
+    /// Runs every server as a process of its own, beside this program, so many of each.
+    Processes(processes::Options),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +67,10 @@ fn start(arguments: &Arguments) -> Result<(), BuildError> {
             provision::deployment(&config, &poa_chassis::system_env())?;
             println!("keys and trust root are in {}", config.keys_dir().display());
             Ok(())
+        }
+        Some(Command::Processes(options)) => {
+            poa_chassis::init_telemetry(&config.log);
+            tokio::runtime::Runtime::new()?.block_on(processes::run(config, options))
         }
         None => {
             poa_chassis::init_telemetry(&config.log);

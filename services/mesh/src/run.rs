@@ -157,7 +157,7 @@ impl Servers {
 }
 
 /// Gives each service its place: keys, logs and its own database.
-async fn prepare(config: &mut Config, databases: &Databases) -> Result<(), BuildError> {
+pub(crate) async fn prepare(config: &mut Config, databases: &Databases) -> Result<(), BuildError> {
     let shared = config.clone();
     for (server, database, name) in [
         (&mut config.auth.server, &mut config.auth.database, "poa_auth"),
