@@ -131,6 +131,8 @@ pub(crate) enum Command {
     Admin(admin::AdminCommand),
     /// Walk the whole story with two fresh accounts, on the simulated network.
     Demo(crate::commands::demo::DemoArgs),
+    /// Check what commonly goes wrong, and say what to do. Exit code 1 where there is a problem.
+    Doctor(crate::commands::doctor::DoctorArgs),
 }
 
 /// Agents: `agent run` is the daemon.

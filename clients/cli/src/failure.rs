@@ -108,7 +108,6 @@ impl Failure {
         self.exit
     }
 
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

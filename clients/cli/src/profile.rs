@@ -99,6 +99,11 @@ impl Profile {
         self.make().map_err(|error| Failure::file(&self.folder, &error))
     }
 
+    /// The folder and the files in it that are nobody else's.
+    pub(crate) fn private_paths(&self) -> [PathBuf; 3] {
+        [self.folder.clone(), self.session_path(), self.agent_key_path()]
+    }
+
     fn session_path(&self) -> PathBuf {
         self.folder.join("session.json")
     }

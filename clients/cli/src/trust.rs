@@ -43,7 +43,7 @@ pub(crate) async fn meet(app: &App, client: &Client, file: Option<&Path>) -> Res
 }
 
 /// Whether every key that a server shows is one that is believed.
-fn covers(known: &TrustRoot, shown: &TrustRoot) -> bool {
+pub(crate) fn covers(known: &TrustRoot, shown: &TrustRoot) -> bool {
     known.network() == shown.network()
         && known.origin() == shown.origin()
         && shown.log_keys().iter().all(|key| known.log_keys().contains(key))

@@ -77,7 +77,8 @@ impl Endpoint {
         !self.insecure && !self.uri.starts_with("https://") && !self.is_this_machine()
     }
 
-    fn is_this_machine(&self) -> bool {
+    /// Whether it is an address of this machine.
+    pub fn is_this_machine(&self) -> bool {
         let Ok(uri) = self.uri.parse::<Uri>() else { return false };
         let Some(host) = uri.host() else { return false };
         let address = host.trim_start_matches('[').trim_end_matches(']');

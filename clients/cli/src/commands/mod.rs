@@ -7,6 +7,9 @@ pub(crate) mod agent_run;
 pub(crate) mod demo;
 mod demo_steps;
 pub(crate) mod deposit;
+pub(crate) mod doctor;
+mod doctor_machine;
+mod doctor_mesh;
 pub(crate) mod faucet;
 pub(crate) mod hire;
 pub(crate) mod keys;
@@ -60,5 +63,6 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Escrow(command) => money::escrow(app, command).await,
         Command::Admin(command) => admin::run(app, command).await,
         Command::Demo(args) => Box::pin(demo::run(app, args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(app, args)).await,
     }
 }
