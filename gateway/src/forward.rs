@@ -149,9 +149,19 @@ impl Service<Request<axum::body::Body>> for Route {
     fn call(&mut self, request: Request<axum::body::Body>) -> Self::Future {
         let route = self.clone();
         let request = request.map(Body::new);
-        Box::pin(
-            async move { Ok(route.forward(request).await.unwrap_or_else(|error| status(error).into_http())) },
-        )
+        Box::pin(async move {
+            // The caller's time covers all of it. A little less: tonic's own timer would answer CANCELLED.
+            let asked = request.headers().get("grpc-timeout").and_then(poa_chassis::layers::parse_timeout);
+            let forwarded = match asked {
+                Some(asked) => {
+                    tokio::time::timeout(asked.saturating_sub(HEAD_START / 2), route.forward(request))
+                        .await
+                        .unwrap_or(Err(Error::DeadlineExceeded))
+                }
+                None => route.forward(request).await,
+            };
+            Ok(forwarded.unwrap_or_else(|error| status(error).into_http()))
+        })
     }
 }
 
