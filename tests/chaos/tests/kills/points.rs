@@ -1,0 +1,118 @@
+//! The failpoints of all services, and which story leads to which.
+
+use crate::stories::Story;
+
+/// Arrivals that are killed at where everything is: later ones are at other statements of a chain, or other verbs.
+const ARRIVALS: std::ops::RangeInclusive<u32> = 1..=4;
+
+/// What a failpoint is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Kill,
+    Error,
+    Hang,
+}
+
+/// One failpoint and what it is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Strike {
+    pub(crate) point: &'static str,
+    pub(crate) action: Action,
+    pub(crate) arrival: u32,
+}
+
+/// The names of all failpoints.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    let task = poa_task::Failpoint::ALL.iter().map(|point| point.name());
+    let escrow = poa_escrow::Failpoint::ALL.iter().map(|point| point.name());
+    let attestation = poa_attestation::Failpoint::ALL.iter().map(|point| point.name());
+    task.chain(escrow).chain(attestation)
+}
+
+/// The strikes that come one at a time at these services: a kill at each failpoint; with `POA_CHAOS=full` also at later
+/// arrivals, and a failure and a stall of each alone.
+pub(crate) fn singly(services: &[&'static str]) -> Vec<Strike> {
+    let of_these = all().filter(|point| services.iter().any(|service| process(point) == *service));
+    of_these.flat_map(strikes).collect()
+}
+
+fn strikes(point: &'static str) -> Vec<Strike> {
+    let kill = |arrival| Strike { point, action: Action::Kill, arrival };
+    if !is_full() {
+        return vec![kill(1)];
+    }
+    let arrivals = if may_come_again(point) { ARRIVALS } else { 1..=1 };
+    let others = [Action::Error, Action::Hang].map(|action| Strike { point, action, arrival: 1 });
+    arrivals.map(kill).chain(others).collect()
+}
+
+/// The process that has a failpoint: the first word of its name.
+pub(crate) fn process(point: &str) -> &str {
+    point.split('.').next().unwrap_or_default()
+}
+
+/// Whether everything is to be run.
+#[expect(clippy::disallowed_methods, reason = "a test's size is the caller's to say")]
+fn is_full() -> bool {
+    std::env::var("POA_CHAOS").is_ok_and(|size| size == "full")
+}
+
+/// Whether one story comes to a failpoint several times.
+fn may_come_again(point: &str) -> bool {
+    point.starts_with("task.append.") || point.starts_with("attestation.append.")
+}
+
+/// The shortest story that leads to a failpoint.
+pub(crate) fn story_of(point: &str) -> Story {
+    let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| point.starts_with(prefix));
+    if is(&["task.accept."]) {
+        Story::Accepted
+    } else if is(&["task.reject."]) {
+        Story::Rejected
+    } else if is(&["task.expiry.", "task.due."]) {
+        Story::Expired
+    } else if is(&["task.cancel.", "task.refund.", "escrow.refund.", "escrow.hold."]) {
+        Story::Cancelled
+    } else if is(&["task.lapse."]) {
+        Story::Lapsed
+    } else if is(&["task.release_claim."]) {
+        Story::GivenBack
+    } else if is(&["escrow.void."]) {
+        Story::Unfunded
+    } else if is(&["escrow.deposit.", "escrow.credit."]) {
+        Story::Deposit
+    } else if is(&["escrow.payout.lookup.", "escrow.payout.failure.", "escrow.payout.return."]) {
+        Story::FailedWithdrawal
+    } else if is(&["escrow.withdrawal.", "escrow.payout."]) {
+        Story::Withdrawal
+    } else {
+        Story::Paid
+    }
+}
+
+// === impl Action ===
+
+impl Action {
+    /// The name in the environment and in reports.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Error => "error",
+            Self::Hang => "hang",
+        }
+    }
+}
+
+// === impl Strike ===
+
+impl Strike {
+    /// As the environment has it.
+    pub(crate) fn armed(&self) -> String {
+        format!("{}={}@{}", self.point, self.action.as_str(), self.arrival)
+    }
+
+    /// The line of the report that says that it struck.
+    pub(crate) fn reported(&self) -> String {
+        format!("struck {} {}", self.point, self.action.as_str())
+    }
+}
