@@ -43,6 +43,13 @@ impl Readiness {
         missing.map(|(service, name)| format!("{service} {name}").trim_start().to_owned()).collect()
     }
 
+    /// Whether a part is up, where it still is a part.
+    fn change(&self, part: &Part, ready: bool) {
+        if let Some(state) = self.parts.lock().unwrap_or_else(PoisonError::into_inner).get_mut(part) {
+            *state = ready;
+        }
+    }
+
     fn set(&self, part: Part, ready: bool) {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(part, ready);
     }
@@ -53,12 +60,17 @@ impl Readiness {
 impl Latch {
     /// This part is up.
     pub fn ready(&self) {
-        self.readiness.set(self.part, true);
+        self.readiness.change(&self.part, true);
     }
 
     /// This part is down.
     pub fn lost(&self) {
-        self.readiness.set(self.part, false);
+        self.readiness.change(&self.part, false);
+    }
+
+    /// Nothing waits for this part any more.
+    pub fn retire(self) {
+        self.readiness.parts.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.part);
     }
 }
 

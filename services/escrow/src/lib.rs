@@ -53,7 +53,12 @@ const SERVICES_SIMULATED: [&str; 3] =
 /// # Errors
 /// Where the node cannot be opened, or as [`build_on`].
 pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
+    // Seen on the admin port while this process waits for its turn at the simulated node.
+    let turn = config.lightning.standby.then(|| deps.readiness.latch("standby"));
     let lightning = Lightning::open(&config.lightning, deps.env.clone()).await?;
+    if let Some(turn) = turn {
+        turn.retire();
+    }
     build_on(config, deps, lightning).await
 }
 

@@ -55,6 +55,10 @@ async fn a_part_that_is_gone_is_not_ready() {
     assert!(readiness.missing().is_empty());
     drop(latch);
     assert_eq!(readiness.missing(), ["database"]);
+    let turn = readiness.latch("turn");
+    assert_eq!(readiness.missing(), ["database", "turn"]);
+    turn.retire();
+    assert_eq!(readiness.missing(), ["database"], "what is no part any more is not waited for");
 }
 
 /// Waits until a predicate holds, ten seconds at most.
