@@ -66,7 +66,7 @@ impl Replicas {
         let mut problem = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let (before, after) = self.places.split_at(first.checked_rem(self.places.len()).unwrap_or(0));
         for place in after.iter().chain(before) {
-            match tokio::time::timeout(self.patience, place.connect()).await {
+            match tokio::time::timeout(self.patience, place.connect(first)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => problem = error,
                 Err(_elapsed) => problem = io::Error::from(io::ErrorKind::TimedOut),
@@ -91,9 +91,12 @@ impl Place {
         Ok(Self { host, port: uri.port_u16().unwrap_or(HTTP_PORT) })
     }
 
-    /// A name may stand for several addresses: each is tried.
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+    /// A name may stand for several replicas, too: each is tried, another one first each turn.
+    async fn connect(&self, turn: usize) -> io::Result<TcpStream> {
+        let mut addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
+        let first = turn.checked_rem(addresses.len()).unwrap_or(0);
+        addresses.rotate_left(first);
+        let stream = TcpStream::connect(addresses.as_slice()).await?;
         // Small messages must not wait for an acknowledgement (Nagle).
         stream.set_nodelay(true)?;
         Ok(stream)
