@@ -85,10 +85,6 @@ impl Child {
         Ok(Self { name: spec.name, server: spec.server, pid, progress, told: false })
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(super) fn server(&self) -> &'static str {
         self.server
     }
@@ -104,14 +100,21 @@ impl Child {
 
     /// Waits until it has said where it listens.
     pub(super) async fn listening(&mut self, patience: Duration) -> Result<(), BuildError> {
-        let name = self.name.clone();
-        let said = self.reached(|progress| progress.listens.is_some());
-        tokio::time::timeout(patience, said).await.map_err(|_| format!("{name} does not start; see above"))?
+        self.within(patience, |progress| progress.listens.is_some()).await
     }
 
     /// Waits until it serves.
-    pub(super) async fn serving(&mut self) -> Result<(), BuildError> {
-        self.reached(|progress| progress.serves).await
+    pub(super) async fn serving(&mut self, patience: Duration) -> Result<(), BuildError> {
+        self.within(patience, |progress| progress.serves).await
+    }
+
+    async fn within(
+        &mut self,
+        patience: Duration,
+        goal: impl Fn(&Progress) -> bool,
+    ) -> Result<(), BuildError> {
+        let late = format!("{} is not up after {} s; see above", self.name, patience.as_secs());
+        tokio::time::timeout(patience, self.reached(goal)).await.map_err(|_elapsed| late)?
     }
 
     async fn reached(&mut self, goal: impl Fn(&Progress) -> bool) -> Result<(), BuildError> {

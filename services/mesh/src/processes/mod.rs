@@ -57,7 +57,6 @@ pub(crate) async fn run(mut config: Config, options: Options) -> Result<(), Buil
     let running = async {
         prepare(&mut config, &databases).await?;
         fleet.start_all(&config).await?;
-        fleet.all_serving().await?;
         fleet.welcome(&config);
         fleet.watch().await
     };
@@ -79,9 +78,10 @@ impl Fleet {
         Self { children: Vec::new(), options, folder }
     }
 
-    /// From the inside out: whom a server calls has said where it listens before.
+    /// From the inside out: whom a server calls serves before.
     async fn start_all(&mut self, config: &Config) -> Result<(), BuildError> {
         for server in &SERVERS {
+            let first = self.children.len();
             for number in 1..=self.options.replicas {
                 let own = self.placed(server, config, number)?;
                 let name = format!("{}-{number}", server.name);
@@ -99,7 +99,15 @@ impl Fleet {
                     name,
                 })?;
                 child.listening(SERVING_WITHIN).await?;
+                // One process has the simulated node, and it should be the first.
+                if server.one_serves && number == 1 {
+                    child.serving(SERVING_WITHIN).await?;
+                }
                 self.children.push(child);
+            }
+            let started = self.children.iter_mut().skip(first);
+            for child in started.take(if server.one_serves { 1 } else { usize::MAX }) {
+                child.serving(SERVING_WITHIN).await?;
             }
         }
         Ok(())
@@ -123,23 +131,6 @@ impl Fleet {
         let addresses: Vec<String> =
             replicas.filter_map(Child::address).map(|address| format!("http://{address}")).collect();
         addresses.join(",")
-    }
-
-    /// Waits until all serve that can. Of the escrow service one does, for one process has the simulated node.
-    async fn all_serving(&mut self) -> Result<(), BuildError> {
-        let together = async {
-            for child in self
-                .children
-                .iter_mut()
-                .filter(|child| child.name() == "escrow-1" || child.server() != "escrow")
-            {
-                child.serving().await?;
-            }
-            Ok(())
-        };
-        tokio::time::timeout(SERVING_WITHIN, together)
-            .await
-            .map_err(|_| "not all servers were up after a minute; see above")?
     }
 
     /// Reports who ends. Ends itself when nobody is left of a server.

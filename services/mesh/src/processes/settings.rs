@@ -17,15 +17,17 @@ pub(super) struct Server {
     pub(super) name: &'static str,
     /// The servers that it calls, which are started before it.
     pub(super) calls: &'static [&'static str],
+    /// Whether one replica serves and the others stand by.
+    pub(super) one_serves: bool,
 }
 
 /// From the inside out.
 pub(super) const SERVERS: [Server; 5] = [
-    Server { name: "auth", calls: &[] },
-    Server { name: "escrow", calls: &[] },
-    Server { name: "attestation", calls: &["auth"] },
-    Server { name: "task", calls: &["escrow", "attestation"] },
-    Server { name: "gateway", calls: &["auth", "task", "escrow", "attestation"] },
+    Server { name: "auth", calls: &[], one_serves: false },
+    Server { name: "escrow", calls: &[], one_serves: true },
+    Server { name: "attestation", calls: &["auth"], one_serves: false },
+    Server { name: "task", calls: &["escrow", "attestation"], one_serves: false },
+    Server { name: "gateway", calls: &["auth", "task", "escrow", "attestation"], one_serves: false },
 ];
 
 // === impl Server ===
