@@ -253,17 +253,21 @@ pub(super) async fn operators(app: &App, args: &DoctorArgs, data: Option<&Path>,
 
 fn readiness(name: &str, status: u16, body: &[u8], report: &mut Report) {
     let said = String::from_utf8_lossy(body);
+    let said = said.trim();
     if status == 200 {
-        report.ok("ready", format!("{name} is ready"));
-    } else {
-        let advice = match () {
-            () if said.contains("database") => "is its PostgreSQL up, and is POA__DATABASE__URL right?",
-            () if said.contains("upstreams") => "one of the services behind it does not answer",
-            () if said.contains("start") => "it is starting, or stands by for another replica: see its log",
-            () => "see its log",
-        };
-        report.problem("ready", format!("{name} is not ready: {}", said.trim()), advice);
+        return report.ok("ready", format!("{name} is ready"));
     }
+    if said.contains("standby") {
+        let advice = "so it should, if another replica serves";
+        return report.warning("ready", format!("{name} stands by for another replica"), advice);
+    }
+    let advice = match () {
+        () if said.contains("database") => "is its PostgreSQL up, and is POA__DATABASE__URL right?",
+        () if said.contains("upstreams") => "one of the services behind it does not answer",
+        () if said.contains("start") => "it is still starting: see its log",
+        () => "see its log",
+    };
+    report.problem("ready", format!("{name} is not ready: {said}"), advice);
 }
 
 async fn audit(app: &App, args: &DoctorArgs, data: Option<&Path>, admin: &[String], report: &mut Report) {
@@ -279,6 +283,7 @@ async fn audit(app: &App, args: &DoctorArgs, data: Option<&Path>, admin: &[Strin
             return;
         }
     };
+    let mut failed = None;
     for uri in admin {
         let audit = async {
             let endpoint = app.dial(uri.clone()).map_err(|failure| failure.message().to_owned())?;
@@ -306,13 +311,16 @@ async fn audit(app: &App, args: &DoctorArgs, data: Option<&Path>, admin: &[Strin
                 let advice = "stop withdrawals, keep a copy of the database, and see `poa admin audit`";
                 return report.problem("ledger", format!("breaks {}", broken.join(", ")), advice);
             }
-            Err(error) => {
-                let advice = "is the token that of this deployment? See keys/admin.token of its data folder";
-                return report.problem("ledger", format!("cannot be audited: {error}"), advice);
-            }
+            Err(error) => failed = Some(error),
         }
     }
-    report.skipped("ledger", "not audited: no admin port of the escrow server answers");
+    match failed {
+        Some(error) => {
+            let advice = "is the token that of this deployment? See keys/admin.token of its data folder";
+            report.problem("ledger", format!("cannot be audited: {error}"), advice);
+        }
+        None => report.skipped("ledger", "not audited: no admin port of the escrow server answers"),
+    }
 }
 
 /// An answer, or the error that it took too long.
