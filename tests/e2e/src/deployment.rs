@@ -161,11 +161,6 @@ impl Deployment {
         self.data.path().join("keys/trust-root.json")
     }
 
-    /// The folder with the deployment's keys.
-    pub fn keys_dir(&self) -> PathBuf {
-        self.data.path().join("keys")
-    }
-
     /// Where a process serves, and where its admin port is.
     ///
     /// # Panics

@@ -8,7 +8,9 @@
 mod deployment;
 mod http;
 mod poa;
+mod replicated;
 
 pub use deployment::{Deployment, PROCESSES};
 pub use http::{Response, request};
 pub use poa::{Poa, Run};
+pub use replicated::Replicated;

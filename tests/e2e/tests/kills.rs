@@ -12,7 +12,7 @@ use poa_testkit::eventually;
 use crate::journey::audit_is_clean;
 
 /// How many tasks run through the kills.
-const TASKS: usize = 50;
+pub(crate) const TASKS: usize = 50;
 /// What each pays, in msat: 10 sats.
 const PRICE_MSAT: i64 = 10_000;
 /// 5 % of it.
@@ -34,7 +34,7 @@ async fn every_task_ends_after_the_one_process_was_killed_in_the_middle() {
 }
 
 async fn tasks_survive(mut mesh: Deployment, victims: &[&str]) {
-    let alice = requester(&mesh).await;
+    let alice = requester(&mesh.endpoint()).await;
     let bob = Poa::new(&mesh.endpoint()).register("bob");
     let key = bob.path("agent.pem");
     let key = key.to_str().expect("a path");
@@ -90,8 +90,8 @@ async fn tasks_survive(mut mesh: Deployment, victims: &[&str]) {
 }
 
 /// A requester with exactly what the tasks cost.
-async fn requester(mesh: &Deployment) -> Session {
-    let client = Client::connect(mesh.endpoint().as_str()).expect("an endpoint");
+pub(crate) async fn requester(endpoint: &str) -> Session {
+    let client = Client::connect(endpoint).expect("an endpoint");
     let request = RegisterRequest {
         username: "alice".to_owned(),
         password: "correct horse battery staple".to_owned(),
@@ -113,7 +113,7 @@ async fn requester(mesh: &Deployment) -> Session {
 }
 
 /// Offers all tasks, each with one request id that is kept until the server has answered: none is made twice.
-async fn offer(alice: Session) -> Vec<String> {
+pub(crate) async fn offer(alice: Session) -> Vec<String> {
     let mut offered = Vec::new();
     for number in 0..TASKS {
         let request = CreateTaskRequest {
@@ -145,14 +145,14 @@ fn request_id(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-async fn ended(alice: &Session) -> usize {
+pub(crate) async fn ended(alice: &Session) -> usize {
     let over = |state: &task::State| {
         matches!(state, task::State::Completed | task::State::Canceled | task::State::Expired)
     };
     states(alice).await.iter().filter(|state| over(state)).count()
 }
 
-async fn states(alice: &Session) -> Vec<task::State> {
+pub(crate) async fn states(alice: &Session) -> Vec<task::State> {
     let request = poa_sdk::api::task::ListTasksRequest { page_size: 200, ..Default::default() };
     match alice.list_tasks(request).await {
         Ok(page) => page.tasks.iter().map(Task::state).collect(),

@@ -1,7 +1,9 @@
 //! Journeys over real processes. See the README.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot go on ends the test")]
 
+mod doctor;
 mod grpc_web;
 mod guide;
 mod journey;
 mod kills;
+mod replicas;

@@ -1,0 +1,53 @@
+//! Two processes of each server: one of each is killed while tasks run, nothing is lost and calls go on.
+
+use std::time::Duration;
+
+use poa_e2e::{Poa, Replicated};
+use poa_sdk::api::task::task;
+use poa_testkit::eventually;
+
+use crate::kills::{TASKS, ended, offer, requester, states};
+
+/// Who is killed, one after the other. The second of each is what is left.
+const VICTIMS: [&str; 5] = ["auth-1", "escrow-1", "attestation-1", "task-1", "gateway-2"];
+/// How long the whole may take to come to rest after the last kill.
+const REST_WITHIN: Duration = Duration::from_secs(180);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_task_ends_while_one_of_two_processes_of_each_server_is_killed() {
+    let mut mesh = Replicated::start(2).await;
+    let endpoint = mesh.endpoint("gateway-1");
+    let alice = requester(&endpoint).await;
+    let bob = Poa::new(&endpoint).register("bob");
+    let key = bob.path("agent.pem");
+    let key = key.to_str().expect("a path");
+    bob.ok(&["agent", "keygen", key]);
+    let agent = bob.json(&["agent", "register", "counter", "--capability", "text.count", "--key", key]);
+    let agent = agent["agent_id"].as_str().expect("an agent id").to_owned();
+    let words = ["agent", "run", "--agent", &agent, "--key", key, "--capability", "text.count"];
+    let words: Vec<&str> = words.into_iter().chain(["--concurrency", "6", "--", "wc", "-c"]).collect();
+    let daemon = bob.agent(&words).await;
+
+    let offering = tokio::spawn(offer(alice.clone()));
+    for (turn, victim) in VICTIMS.iter().enumerate() {
+        let step = TASKS / (VICTIMS.len() + 1) * (turn + 1);
+        eventually(REST_WITHIN, "some tasks are done", async || ended(&alice).await >= step).await;
+        mesh.kill(victim).await;
+        // Not "sometime later": a caller who tries again, as this client does, does not notice.
+        alice.balance().await.unwrap_or_else(|error| panic!("after {victim}: {error}\n{}", mesh.log()));
+    }
+    let offered = offering.await.expect("no panic while offering");
+    assert_eq!(offered.len(), TASKS);
+    eventually(REST_WITHIN, "all tasks are done", async || ended(&alice).await >= TASKS).await;
+    let completed = states(&alice).await.iter().filter(|state| **state == task::State::Completed).count();
+    assert_eq!(completed, TASKS, "{}\n{}", daemon.log(), mesh.log());
+
+    let balance = alice.balance().await.expect("a balance");
+    assert_eq!((balance.available_msat, balance.held_msat), (0, 0), "every task was paid for once");
+    let token = mesh.data().join("keys/admin.token");
+    let token = token.to_str().expect("a path");
+    let admin = mesh.admin_endpoint("escrow-2");
+    let audit = bob.json(&["admin", "audit", "--token-file", token, "--admin-endpoint", &admin]);
+    assert_eq!(audit["clean"], true, "{audit:#}");
+    assert_eq!(mesh.terminate().await, Some(0), "a stop in order:\n{}", mesh.log());
+}
