@@ -1,6 +1,7 @@
 # Thin: each target calls a tool. CI runs these same targets.
 #
 #   make run        sets everything up, builds, and runs the whole mesh at http://localhost:3000
+#   make mesh       the same with each server as a process of its own; REPLICAS=2: two of each
 #   make test       sets everything up and passes the tests
 #   make lint       what CI checks besides: formatting, clippy, contracts, generated code
 #   make generate   regenerates crates/proto/src/gen after a change under proto/
@@ -8,13 +9,18 @@
 # The linter of the contracts, an npm package that carries its binary.
 BUF := npx --yes @bufbuild/buf@1.75.0
 CARGO := cargo
+# Processes of each server in `make mesh`, 1 to 3.
+REPLICAS ?= 1
 
-.PHONY: run test build setup lint fmt generate buf deny baseline
+.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline
 
 run: setup
 	@echo "Building (the first time takes a few minutes: it compiles about 350 packages) ..."
 	@$(CARGO) build -p poa-mesh -p poa-cli
 	@exec target/debug/poa-mesh
+
+mesh: setup build
+	@exec target/debug/poa-mesh processes --replicas $(REPLICAS)
 
 test: setup build
 	$(CARGO) test --workspace
@@ -27,7 +33,7 @@ build:
 setup:
 	@ops/setup.sh
 
-lint: buf
+lint: buf compose
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	ops/check-generated.sh
@@ -41,6 +47,10 @@ generate:
 buf:
 	$(BUF) lint
 	$(BUF) build -o - | $(BUF) breaking - --against proto/baseline.binpb
+
+# compose.yaml and the Dockerfile, without containers. What is not built or cannot be had is named and skipped.
+compose:
+	ops/check-compose.sh
 
 # The contracts that callers rely on: `make buf` refuses what breaks them. Moved with each release.
 baseline:
