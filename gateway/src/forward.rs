@@ -153,6 +153,7 @@ impl Service<Request<axum::body::Body>> for Route {
             // The caller's time covers all of it. A little less: tonic's own timer would answer CANCELLED.
             let asked = request.headers().get("grpc-timeout").and_then(poa_chassis::layers::parse_timeout);
             let forwarded = match asked {
+                Some(asked) if asked <= HEAD_START / 2 => Err(Error::DeadlineExceeded),
                 Some(asked) => {
                     tokio::time::timeout(asked.saturating_sub(HEAD_START / 2), route.forward(request))
                         .await

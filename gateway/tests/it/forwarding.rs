@@ -139,6 +139,25 @@ async fn an_account_that_holds_too_many_streams_is_refused_and_calls_of_others_g
 }
 
 #[tokio::test]
+async fn streams_that_anybody_may_open_count_as_calls_of_their_address() {
+    let edge = Edge::start(|config| config.open.calls_per_ip = 2).await;
+    let watch = async || {
+        let mut client = tonic_health::pb::health_client::HealthClient::new(edge.channel());
+        client.watch(tonic_health::pb::HealthCheckRequest::default()).await
+    };
+    let held = (watch().await.expect("a stream"), watch().await.expect("a stream"));
+    assert_eq!(failure(&watch().await.expect_err("too many")).reason, "RATE_LIMITED");
+    let refused = edge.faucet().pay_invoice(pay("x", &edge.token())).await.expect_err("too many");
+    assert_eq!(failure(&refused).reason, "RATE_LIMITED");
+    drop(held);
+    let end = Instant::now() + Duration::from_secs(10);
+    while watch().await.is_err() {
+        assert!(Instant::now() < end, "a closed stream still counts");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_drain_ends_open_streams_with_unavailable() {
     let edge = Edge::start(|_| {}).await;
     let (mut client, request) = feed(&edge, &edge.token());

@@ -45,6 +45,10 @@ pub(super) async fn layer(
         Duration::from_millis(method.map_or(u64::from(u32::MAX), |method| u64::from(method.deadline_ms)))
     };
     let budget = asked.map_or(cap, |asked| asked.saturating_sub(HEAD_START).min(cap));
+    if budget.is_zero() {
+        // Two timers of no time at all: tonic's might be read first.
+        return status(Error::DeadlineExceeded).into_http();
+    }
     let deadline = Instant::now() + budget;
 
     let mut context = Context::current().unwrap_or_else(|| Context { request_id: "".into(), deadline: None });
