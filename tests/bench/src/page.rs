@@ -1,0 +1,518 @@
+//! The tables of docs/performance.md, written from a result and never by hand.
+
+use std::fmt::Write as _;
+
+use crate::Failure;
+use crate::numbers::{Spread, float, ratio, ratios, spread};
+use crate::report::{self, Feeds, Growth, Report, Round, Slice, Steady};
+
+/// Where the tables stand in the page.
+const BEGIN: &str = "<!-- tables: begin, written by `make bench` -->";
+const END: &str = "<!-- tables: end -->";
+/// Bytes of a mebibyte.
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// A figure with its gate and its goal.
+struct Row {
+    name: &'static str,
+    gate: f64,
+    goal: f64,
+    /// More is better, or less.
+    more: bool,
+    unit: &'static str,
+    measured: Option<Spread>,
+    /// Why it is what it is, from the figures of the run.
+    because: String,
+}
+
+/// Puts the tables of a result into the page.
+pub(crate) fn write(report: &Report) -> Result<(), Failure> {
+    let path = report::repository().join("docs/performance.md");
+    let page = std::fs::read_to_string(&path)?;
+    let (before, rest) = page.split_once(BEGIN).ok_or("docs/performance.md has no place for its tables")?;
+    let (_, after) = rest.split_once(END).ok_or("the tables of docs/performance.md have no end")?;
+    std::fs::write(&path, format!("{before}{BEGIN}\n\n{}\n{END}{after}", tables(report)))?;
+    println!("tables of {} written", path.display());
+    Ok(())
+}
+
+/// All tables.
+pub(crate) fn tables(report: &Report) -> String {
+    let (growth, feeds) = (report::by_hand::<Growth>("growth"), report::by_hand::<Feeds>("feeds"));
+    let rows = rows(report, growth.as_ref(), feeds.as_ref());
+    let mut page = format!(
+        "Commit `{}`, {}, on {}. {} rounds, {} s a slice, {} requesters and as many agents. Median of the rounds, in \
+         brackets the 95 % interval of that median.\n\n",
+        report.commit,
+        report.time,
+        report.host,
+        report.rounds.len(),
+        report.seconds,
+        report.parties
+    );
+    ratio_table(&mut page, &rows);
+    rate_table(&mut page, report);
+    latency_table(&mut page, report);
+    cost_table(&mut page, report);
+    by_hand(&mut page, growth.as_ref(), feeds.as_ref());
+    settings(&mut page, report);
+    page
+}
+
+fn rows(report: &Report, growth: Option<&Growth>, feeds: Option<&Feeds>) -> Vec<Row> {
+    let mesh = report.each(|round| round.mesh.rate);
+    let against = |other: &dyn Fn(&Round) -> f64| Some(spread(&ratios(&mesh, &report.each(other))));
+    let row = |name, gate, goal, more, unit, measured, because| Row {
+        name,
+        gate,
+        goal,
+        more,
+        unit,
+        measured,
+        because,
+    };
+    let (time, work) = (where_time_goes(report), what_is_done(report));
+    vec![
+        row(
+            "A / B1: mesh against one command a transaction",
+            0.6,
+            1.5,
+            true,
+            "",
+            against(&|round| round.one_by_one),
+            time.clone(),
+        ),
+        row(
+            "A / B2: mesh against the batched ceiling",
+            0.2,
+            0.4,
+            true,
+            "",
+            against(&|round| round.batched),
+            work.clone(),
+        ),
+        row(
+            "A / C: mesh against the weekend monolith",
+            0.0,
+            1.5,
+            true,
+            "",
+            against(&|round| round.monolith.rate),
+            work.clone(),
+        ),
+        row(
+            "RPCs of A / RPCs of D",
+            0.08,
+            0.15,
+            true,
+            "",
+            Some(spread(&report.each(|round| rpc_efficiency(report, round)))),
+            time.clone(),
+        ),
+        row(
+            "A\u{2032} / A: grpc-web",
+            0.9,
+            0.96,
+            true,
+            "",
+            Some(spread(&report.each(|round| ratio(round.web.rate, round.mesh.rate)))),
+            web_cost(report),
+        ),
+        row(
+            "p99 of create+hold at 50 % load, in one-row commits",
+            25.0,
+            12.0,
+            false,
+            "",
+            Some(spread(&report.each(in_commits))),
+            waits(report),
+        ),
+        row(
+            "CPU of all services by lifecycle, in bare RPCs",
+            30.0,
+            15.0,
+            false,
+            "",
+            Some(spread(&report.each(|round| in_echoes(report, round)))),
+            time,
+        ),
+        row(
+            "WAL by lifecycle, without page images",
+            8.0,
+            4.0,
+            false,
+            " kB",
+            Some(spread(
+                &report
+                    .each(|round| (round.mesh.written.bytes - round.mesh.written.page_image_bytes) / 1_000.0),
+            )),
+            work,
+        ),
+        row(
+            "p99 at the most tasks against the fewest, the worse of create and claim",
+            1.25,
+            1.1,
+            false,
+            "",
+            growth.and_then(grown),
+            String::new(),
+        ),
+        row(
+            "resident, gateway and task together, with all feeds open",
+            512.0,
+            250.0,
+            false,
+            " MiB",
+            feeds.map(resident),
+            String::new(),
+        ),
+    ]
+}
+
+fn ratio_table(page: &mut String, rows: &[Row]) {
+    page.push_str("| | gate | goal | measured | |\n|---|---|---|---|---|\n");
+    for row in rows {
+        let sign = if row.more { "\u{2265}" } else { "\u{2264}" };
+        let gate =
+            if row.gate > 0.0 { format!("{sign} {}{}", row.gate, row.unit) } else { "reported".to_owned() };
+        let measured =
+            row.measured.map_or_else(|| "not measured".to_owned(), |spread| shown(spread) + row.unit);
+        let line = format!(
+            "| {} | {gate} | {sign} {}{} | {measured} | {} |",
+            row.name,
+            row.goal,
+            row.unit,
+            verdict(row)
+        );
+        line_of(page, &line);
+    }
+    let missed: Vec<&Row> = rows.iter().filter(|row| matches!(verdict(row), "missed" | "gate")).collect();
+    if !missed.is_empty() {
+        page.push_str("\nWhat is missed, and what the run says of it:\n\n");
+    }
+    for row in missed {
+        let level = if verdict(row) == "missed" { "the gate" } else { "the goal" };
+        let because = if row.because.is_empty() { String::new() } else { format!(" {}", row.because) };
+        line_of(page, &format!("- {}: misses {level}.{because}", row.name));
+    }
+    page.push('\n');
+}
+
+fn verdict(row: &Row) -> &'static str {
+    let Some(measured) = row.measured else { return "" };
+    let reaches = |bound: f64| if row.more { measured.median >= bound } else { measured.median <= bound };
+    match (reaches(row.goal), row.gate == 0.0 || reaches(row.gate)) {
+        (true, _) => "goal",
+        (false, true) => "gate",
+        (false, false) => "missed",
+    }
+}
+
+fn rate_table(page: &mut String, report: &Report) {
+    page.push_str("| slice | lifecycles/s | callers |\n|---|---|---|\n");
+    let mut slice = |name: &str, rate: Vec<f64>, callers: String| {
+        line_of(page, &format!("| {name} | {} | {callers} |", shown(spread(&rate))));
+    };
+    let callers = report.callers.count.to_string();
+    slice("A: the mesh, five processes, gRPC", report.each(|round| round.mesh.rate), callers.clone());
+    slice("A\u{2032}: the same by grpc-web", report.each(|round| round.web.rate), callers);
+    let single: Vec<f64> =
+        report.rounds.iter().filter_map(|round| Some(round.single.as_ref()?.rate)).collect();
+    if !single.is_empty() {
+        slice("A1: the mesh in one process", single, "64".to_owned());
+    }
+    slice(
+        "B1: pgbench, one command a transaction",
+        report.each(|round| round.one_by_one),
+        report.clients.count.to_string(),
+    );
+    let batched = format!("B2: pgbench, {} lifecycles a transaction", report.batch);
+    slice(&batched, report.each(|round| round.batched), report.batch_clients.to_string());
+    slice(
+        "C: REST monolith, four commits",
+        report.each(|round| round.monolith.rate),
+        report.monolith_callers.count.to_string(),
+    );
+    let echo = format!("D: bare tonic, {} RPCs a lifecycle", report.echo_rpcs);
+    slice(&echo, report.each(|round| round.echo.rate), report.echo_callers.count.to_string());
+    page.push_str("\n| the machine in the same minutes | |\n|---|---|\n");
+    let mut machine =
+        |name: &str, rate: Vec<f64>| line_of(page, &format!("| {name} | {} |", shown(spread(&rate))));
+    machine(
+        "pages of 8 kB written and synced, by the second",
+        report.each(|round| round.machine.syncs_per_second),
+    );
+    machine(
+        "one-row inserts committed by the second, 1 connection",
+        report.each(|round| round.machine.commits_one),
+    );
+    machine("the same, 16 connections", report.each(|round| round.machine.commits_sixteen));
+    machine(
+        "Ed25519 strict verifications by the second and core",
+        report.each(|round| round.machine.verifies),
+    );
+    machine(
+        "a bare RPC there and back, alone, in \u{b5}s",
+        report.each(|round| round.machine.round_trip_micros),
+    );
+    page.push('\n');
+}
+
+fn latency_table(page: &mut String, report: &Report) {
+    page.push_str("| latency in ms, p50 / p99 | create+hold | claim | submit to COMPLETED | done |\n|---|---|---|---|---|\n");
+    let pair = |values: Vec<crate::load::Latency>| {
+        let p50: Vec<f64> = values.iter().map(|value| value.p50_ms).collect();
+        let p99: Vec<f64> = values.iter().map(|value| value.p99_ms).collect();
+        format!("{} / {}", digits(spread(&p50).median), shown(spread(&p99)))
+    };
+    let mut steady = |name: &str, chosen: &dyn Fn(&Round) -> &Steady| {
+        let of = |step: &dyn Fn(&Steady) -> crate::load::Latency| {
+            pair(report.rounds.iter().map(|round| step(chosen(round))).collect())
+        };
+        let asked = spread(&report.each(|round| chosen(round).asked)).median;
+        let done = spread(&report.each(|round| chosen(round).done_percent)).low;
+        let line = format!(
+            "| open loop at {name}, {} arrivals/s | {} | {} | {} | {} % |",
+            digits(asked),
+            of(&|steady| steady.create),
+            of(&|steady| steady.claim),
+            of(&|steady| steady.submit),
+            digits(done)
+        );
+        line_of(page, &line);
+    };
+    steady("50 %", &|round| &round.half);
+    steady("80 %", &|round| &round.eighty);
+    let of = |step: &dyn Fn(&Slice) -> crate::load::Latency| {
+        pair(report.rounds.iter().map(|round| step(&round.mesh)).collect())
+    };
+    let line = format!(
+        "| closed loop, {} callers | {} | {} | {} | |",
+        report.callers.count,
+        of(&|slice| slice.create),
+        of(&|slice| slice.claim),
+        of(&|slice| slice.submit)
+    );
+    line_of(page, &line);
+    page.push('\n');
+}
+
+fn cost_table(page: &mut String, report: &Report) {
+    page.push_str("| by lifecycle | A | C | D |\n|---|---|---|---|\n");
+    let mut cost = |name: &str, figure: &dyn Fn(&Slice) -> f64| {
+        let of = |slice: &dyn Fn(&Round) -> &Slice| {
+            let values = report.each(|round| figure(slice(round)));
+            if values.iter().all(|value| *value == 0.0) { String::new() } else { shown(spread(&values)) }
+        };
+        let line = format!(
+            "| {name} | {} | {} | {} |",
+            of(&|round| &round.mesh),
+            of(&|round| &round.monolith),
+            of(&|round| &round.echo)
+        );
+        line_of(page, &line);
+    };
+    cost("CPU of the servers, \u{b5}s", &Slice::all_cpu_micros);
+    for server in ["gateway", "task", "escrow", "attestation", "auth"] {
+        cost(&format!("\u{2026} {server}"), &|slice| slice.cpu_micros.get(server).copied().unwrap_or(0.0));
+    }
+    cost("CPU of PostgreSQL, \u{b5}s", &|slice| slice.postgres_micros);
+    cost("CPU of the load generator, \u{b5}s", &|slice| slice.generator_micros);
+    cost("RPCs answered, all hops", &Slice::all_rpcs);
+    cost("durable commits (commit records of the log)", &|slice| slice.written.commits);
+    cost("syncs of the log", &|slice| slice.written.syncs);
+    for database in ["poa_task", "poa_escrow", "poa_attestation"] {
+        cost(&format!("transactions of {database}, reads included"), &|slice| {
+            slice.transactions.get(database).copied().unwrap_or(0.0)
+        });
+    }
+    for writer in ["escrow", "attestation", "task"] {
+        cost(&format!("batches of {writer}'s writer"), &|slice| {
+            slice.batches.get(writer).map_or(0.0, |(batches, _)| *batches)
+        });
+        cost("\u{2026} commands in one", &|slice| slice.batches.get(writer).map_or(0.0, |(_, size)| *size));
+    }
+    cost("WAL, kB", &|slice| slice.written.bytes / 1_000.0);
+    cost("\u{2026} of which images of pages after the checkpoint, kB", &|slice| {
+        slice.written.page_image_bytes / 1_000.0
+    });
+    cost("calls refused as too many, and made again", &|slice| slice.busy);
+    cost("extra looks at a task", &|slice| slice.looks);
+    page.push('\n');
+}
+
+fn by_hand(page: &mut String, growth: Option<&Growth>, feeds: Option<&Feeds>) {
+    if let Some(growth) = growth {
+        line_of(
+            page,
+            &format!(
+                "By hand, {}: {} arrivals/s with tables of different sizes.\n",
+                growth.of,
+                digits(growth.asked)
+            ),
+        );
+        page.push_str(
+            "| tasks that were there | create+hold p50 / p99, ms | claim p50 / p99, ms |\n|---|---|---|\n",
+        );
+        for (tasks, create, claim) in &growth.steps {
+            let pair = |of: &crate::load::Latency| format!("{} / {}", digits(of.p50_ms), digits(of.p99_ms));
+            line_of(page, &format!("| {tasks} | {} | {} |", pair(create), pair(claim)));
+        }
+        page.push('\n');
+    }
+    if let Some(feeds) = feeds {
+        let mib = |servers: &std::collections::BTreeMap<String, u64>| {
+            let parts = servers
+                .iter()
+                .map(|(server, bytes)| format!("{server} {}", digits(float(*bytes) / MEBIBYTE)));
+            parts.collect::<Vec<_>>().join(", ")
+        };
+        let line = format!(
+            "By hand, {}: {} open feeds, {} of them stalled, {} events read. Resident MiB before: {}; after: {}.\n",
+            feeds.of,
+            feeds.open,
+            feeds.stalled,
+            feeds.events,
+            mib(&feeds.before),
+            mib(&feeds.after)
+        );
+        line_of(page, &line);
+    }
+}
+
+fn settings(page: &mut String, report: &Report) {
+    let settings: Vec<String> =
+        report.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    line_of(page, &format!("PostgreSQL: {}.", settings.join(", ")));
+}
+
+/// RPCs of the mesh by the second against those of the bare echo.
+fn rpc_efficiency(report: &Report, round: &Round) -> f64 {
+    ratio(round.mesh.rate * round.mesh.all_rpcs(), round.echo.rate * f64::from(report.echo_rpcs))
+}
+
+/// The p99 of create+hold at half load, in the time of a one-row commit.
+fn in_commits(round: &Round) -> f64 {
+    round.half.create.p99_ms / 1_000.0 * round.machine.commits_one
+}
+
+/// Processor time of the services, in that of a bare RPC with both its ends.
+fn in_echoes(report: &Report, round: &Round) -> f64 {
+    let bare = (round.echo.all_cpu_micros() + round.echo.generator_micros) / f64::from(report.echo_rpcs);
+    ratio(round.mesh.all_cpu_micros(), bare)
+}
+
+fn grown(growth: &Growth) -> Option<Spread> {
+    let ((_, first_create, first_claim), (_, create, claim)) = (growth.steps.first()?, growth.steps.last()?);
+    let worse = ratio(create.p99_ms, first_create.p99_ms).max(ratio(claim.p99_ms, first_claim.p99_ms));
+    Some(spread(&[worse]))
+}
+
+fn resident(feeds: &Feeds) -> Spread {
+    let servers = ["gateway", "task"].map(|server| feeds.after.get(server).copied().unwrap_or(0));
+    spread(&[float(servers.iter().sum()) / MEBIBYTE])
+}
+
+fn where_time_goes(report: &Report) -> String {
+    let of = |figure: &dyn Fn(&Slice) -> f64| spread(&report.each(|round| figure(&round.mesh))).median;
+    format!(
+        "A lifecycle takes {} \u{b5}s of processor time: services {}, PostgreSQL {}, load generator {}; at {} lifecycles/s \
+         that is {} cores.",
+        digits(of(&total_micros)),
+        digits(of(&Slice::all_cpu_micros)),
+        digits(of(&|slice| slice.postgres_micros)),
+        digits(of(&|slice| slice.generator_micros)),
+        digits(of(&|slice| slice.rate)),
+        digits(of(&|slice| slice.rate * total_micros(slice) / 1e6))
+    )
+}
+
+fn total_micros(slice: &Slice) -> f64 {
+    slice.all_cpu_micros() + slice.postgres_micros + slice.generator_micros
+}
+
+fn what_is_done(report: &Report) -> String {
+    let of = |figure: &dyn Fn(&Slice) -> f64| spread(&report.each(|round| figure(&round.mesh))).median;
+    format!(
+        "A lifecycle is {} durable commits, {} RPCs and {} kB of log, of which {} kB are images of pages.",
+        digits(of(&|slice| slice.written.commits)),
+        digits(of(&Slice::all_rpcs)),
+        digits(of(&|slice| slice.written.bytes / 1_000.0)),
+        digits(of(&|slice| slice.written.page_image_bytes / 1_000.0))
+    )
+}
+
+fn web_cost(report: &Report) -> String {
+    let of = |figure: &dyn Fn(&Round) -> f64| digits(spread(&report.each(figure)).median);
+    format!(
+        "Of gateway and load generator, a lifecycle takes {} \u{b5}s by grpc-web and {} \u{b5}s by gRPC.",
+        of(&|round| edge_micros(&round.web)),
+        of(&|round| edge_micros(&round.mesh))
+    )
+}
+
+fn edge_micros(slice: &Slice) -> f64 {
+    slice.cpu_micros.get("gateway").copied().unwrap_or(0.0) + slice.generator_micros
+}
+
+fn waits(report: &Report) -> String {
+    let of = |figure: &dyn Fn(&Round) -> f64| digits(spread(&report.each(figure)).median);
+    format!(
+        "Half of the offers are held within {} ms; a one-row commit takes {} ms.",
+        of(&|round| round.half.create.p50_ms),
+        of(&|round| ratio(1_000.0, round.machine.commits_one))
+    )
+}
+
+fn shown(spread: Spread) -> String {
+    if spread.low == spread.high {
+        return digits(spread.median);
+    }
+    format!("{} ({}\u{2013}{})", digits(spread.median), digits(spread.low), digits(spread.high))
+}
+
+/// Three digits that count.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        large if large >= 100.0 => format!("{value:.0}"),
+        middle if middle >= 10.0 => format!("{value:.1}"),
+        small if small >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn line_of(page: &mut String, line: &str) {
+    // Writing to a string does not fail.
+    let _infallible = writeln!(page, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(measured: f64, gate: f64, goal: f64, more: bool) -> Row {
+        let measured = Some(spread(&[measured]));
+        Row { name: "", gate, goal, more, unit: "", measured, because: String::new() }
+    }
+
+    #[test]
+    fn a_figure_reaches_its_goal_its_gate_or_neither() {
+        assert_eq!(
+            [0.5, 0.7, 1.6].map(|value| verdict(&row(value, 0.6, 1.5, true))),
+            ["missed", "gate", "goal"]
+        );
+        assert_eq!(
+            [30.0, 20.0, 9.0].map(|value| verdict(&row(value, 25.0, 12.0, false))),
+            ["missed", "gate", "goal"]
+        );
+        // Without a gate a figure is reported, and cannot miss more than its goal.
+        assert_eq!(verdict(&row(0.1, 0.0, 1.5, true)), "gate");
+    }
+
+    #[test]
+    fn figures_are_shown_with_three_digits_and_their_interval() {
+        assert_eq!([1_234.5, 12.34, 1.234, 0.1234].map(digits), ["1234", "12.3", "1.23", "0.123"]);
+        assert_eq!(shown(spread(&[1.0, 2.0, 4.0])), "2.00 (1.00\u{2013}4.00)");
+        assert_eq!(shown(spread(&[2.0])), "2.00");
+    }
+}
