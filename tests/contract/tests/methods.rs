@@ -4,7 +4,7 @@ use poa_proto::{Audience, DESCRIPTORS, METHODS};
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor};
 
 /// Every scope that a token can hold. A method with another one could never be called.
-const SCOPES: [&str; 11] = [
+const SCOPES: [&str; 12] = [
     "account.read",
     "account.write",
     "agents.read",
@@ -16,12 +16,14 @@ const SCOPES: [&str; 11] = [
     "money.deposit",
     "money.withdraw",
     "admin.read",
+    "admin.write",
 ];
 /// Verbs that only read.
-const READS: [&str; 4] = ["Get", "List", "Watch", "Estimate"];
+const READS: [&str; 6] = ["Get", "List", "Watch", "Estimate", "Search", "Suggest"];
 /// Writes that need no request_id, each for a reason of its own: the token in the request is the key (refresh, logout),
-/// the escrow id, the task and digest, or the invoice is the key, or nothing of ours changes (exchange, outside invoice).
-const KEYED_OTHERWISE: [&str; 9] = [
+/// the escrow id, the task and digest, or the invoice is the key, or nothing of ours changes (exchange, outside invoice,
+/// an index that is built anew).
+const KEYED_OTHERWISE: [&str; 10] = [
     "RefreshSession",
     "Logout",
     "ExchangeApiKey",
@@ -31,6 +33,7 @@ const KEYED_OTHERWISE: [&str; 9] = [
     "AppendStatement",
     "PayInvoice",
     "CreateOutsideInvoice",
+    "Reindex",
 ];
 
 fn pool() -> DescriptorPool {
