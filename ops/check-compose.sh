@@ -32,3 +32,4 @@ else
     echo "docker compose is not here: its own check is SKIPPED"
 fi
 "$venv/bin/python" ops/check-compose.py target/debug "${FILES[@]}"
+"$venv/bin/python" ops/rehearse-compose.py target/debug
