@@ -10,7 +10,7 @@ use poa_common::Env;
 use crate::config::Config;
 
 /// Every name that signs service tokens.
-const SERVICES: [&str; 5] = ["auth", "task", "escrow", "attestation", "gateway"];
+const SERVICES: [&str; 6] = ["auth", "task", "escrow", "attestation", "search", "gateway"];
 
 /// Makes keys and trust root where they are missing. What is there stays: keys are identity.
 pub(crate) fn deployment(config: &Config, env: &Env) -> Result<(), BuildError> {
