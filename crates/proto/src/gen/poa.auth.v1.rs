@@ -270,8 +270,8 @@ pub mod agent_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Retires an agent: it may finish what it claimed, and claims nothing new.
-        /// Idempotent: retiring a retired agent is OK.
-        /// Errors: RESOURCE_NOT_FOUND. CLI: `poa agent retire`.
+        /// Idempotent by request_id, and retiring a retired agent is OK.
+        /// Errors: RESOURCE_NOT_FOUND, REQUEST_ID_REUSED. CLI: `poa agent retire`.
         pub async fn retire_agent(
             &mut self,
             request: impl tonic::IntoRequest<super::RetireAgentRequest>,
@@ -320,8 +320,8 @@ pub mod agent_service_server {
             request: tonic::Request<super::ListAgentsRequest>,
         ) -> std::result::Result<tonic::Response<super::ListAgentsResponse>, tonic::Status>;
         /// Retires an agent: it may finish what it claimed, and claims nothing new.
-        /// Idempotent: retiring a retired agent is OK.
-        /// Errors: RESOURCE_NOT_FOUND. CLI: `poa agent retire`.
+        /// Idempotent by request_id, and retiring a retired agent is OK.
+        /// Errors: RESOURCE_NOT_FOUND, REQUEST_ID_REUSED. CLI: `poa agent retire`.
         async fn retire_agent(
             &self,
             request: tonic::Request<super::RetireAgentRequest>,
@@ -1020,8 +1020,8 @@ pub mod auth_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Revokes an API key. Tokens already made from it end within 10 minutes. For sessions alone.
-        /// Idempotent: revoking a revoked key is OK.
-        /// Errors: RESOURCE_NOT_FOUND, SCOPE_MISSING, AUDIENCE_MISMATCH. CLI: `poa keys revoke`.
+        /// Idempotent by request_id, and revoking a revoked key is OK.
+        /// Errors: RESOURCE_NOT_FOUND, REQUEST_ID_REUSED, SCOPE_MISSING, AUDIENCE_MISMATCH. CLI: `poa keys revoke`.
         pub async fn revoke_api_key(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeApiKeyRequest>,
@@ -1130,8 +1130,8 @@ pub mod auth_service_server {
             request: tonic::Request<super::ListApiKeysRequest>,
         ) -> std::result::Result<tonic::Response<super::ListApiKeysResponse>, tonic::Status>;
         /// Revokes an API key. Tokens already made from it end within 10 minutes. For sessions alone.
-        /// Idempotent: revoking a revoked key is OK.
-        /// Errors: RESOURCE_NOT_FOUND, SCOPE_MISSING, AUDIENCE_MISMATCH. CLI: `poa keys revoke`.
+        /// Idempotent by request_id, and revoking a revoked key is OK.
+        /// Errors: RESOURCE_NOT_FOUND, REQUEST_ID_REUSED, SCOPE_MISSING, AUDIENCE_MISMATCH. CLI: `poa keys revoke`.
         async fn revoke_api_key(
             &self,
             request: tonic::Request<super::RevokeApiKeyRequest>,

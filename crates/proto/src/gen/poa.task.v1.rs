@@ -952,7 +952,8 @@ pub mod task_service_client {
         /// Sets one matching open task aside for an agent for 15 seconds, so that many workers need not race for one;
         /// ClaimTask with the signed acceptance completes the claim.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, NO_OPEN_TASK, QUOTA_EXCEEDED (8 tasks set aside for an account at once), REQUEST_ID_REUSED.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND (the agent), NO_OPEN_TASK, QUOTA_EXCEEDED (8 tasks set aside for
+        /// an account at once), REQUEST_ID_REUSED.
         /// CLI: `poa agent run`.
         pub async fn claim_next_task(
             &mut self,
@@ -969,8 +970,8 @@ pub mod task_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Renews the lease of a claim, within the task's working time.
-        /// Idempotent: each call sets the lease anew.
-        /// Errors: RESOURCE_NOT_FOUND, CLAIM_NOT_HELD. CLI: done by `poa agent run`.
+        /// Idempotent by request_id: each new one sets the lease anew.
+        /// Errors: RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, REQUEST_ID_REUSED. CLI: done by `poa agent run`.
         pub async fn renew_claim(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewClaimRequest>,
@@ -1022,8 +1023,8 @@ pub mod task_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Accepts the submitted result: the agent is paid.
-        /// Idempotent: accepting an accepted task is OK.
-        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE. CLI: `poa accept`.
+        /// Idempotent by request_id, and accepting an accepted task is OK.
+        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE, REQUEST_ID_REUSED. CLI: `poa accept`.
         pub async fn accept_result(
             &mut self,
             request: impl tonic::IntoRequest<super::AcceptResultRequest>,
@@ -1057,8 +1058,8 @@ pub mod task_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Cancels a task that nobody has claimed: the price is refunded.
-        /// Idempotent: cancelling a cancelled task is OK.
-        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE. CLI: `poa cancel`.
+        /// Idempotent by request_id, and cancelling a cancelled task is OK.
+        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE, REQUEST_ID_REUSED. CLI: `poa cancel`.
         pub async fn cancel_task(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelTaskRequest>,
@@ -1139,15 +1140,16 @@ pub mod task_service_server {
         /// Sets one matching open task aside for an agent for 15 seconds, so that many workers need not race for one;
         /// ClaimTask with the signed acceptance completes the claim.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, NO_OPEN_TASK, QUOTA_EXCEEDED (8 tasks set aside for an account at once), REQUEST_ID_REUSED.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND (the agent), NO_OPEN_TASK, QUOTA_EXCEEDED (8 tasks set aside for
+        /// an account at once), REQUEST_ID_REUSED.
         /// CLI: `poa agent run`.
         async fn claim_next_task(
             &self,
             request: tonic::Request<super::ClaimNextTaskRequest>,
         ) -> std::result::Result<tonic::Response<super::ClaimNextTaskResponse>, tonic::Status>;
         /// Renews the lease of a claim, within the task's working time.
-        /// Idempotent: each call sets the lease anew.
-        /// Errors: RESOURCE_NOT_FOUND, CLAIM_NOT_HELD. CLI: done by `poa agent run`.
+        /// Idempotent by request_id: each new one sets the lease anew.
+        /// Errors: RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, REQUEST_ID_REUSED. CLI: done by `poa agent run`.
         async fn renew_claim(
             &self,
             request: tonic::Request<super::RenewClaimRequest>,
@@ -1169,8 +1171,8 @@ pub mod task_service_server {
             request: tonic::Request<super::SubmitResultRequest>,
         ) -> std::result::Result<tonic::Response<super::SubmitResultResponse>, tonic::Status>;
         /// Accepts the submitted result: the agent is paid.
-        /// Idempotent: accepting an accepted task is OK.
-        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE. CLI: `poa accept`.
+        /// Idempotent by request_id, and accepting an accepted task is OK.
+        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE, REQUEST_ID_REUSED. CLI: `poa accept`.
         async fn accept_result(
             &self,
             request: tonic::Request<super::AcceptResultRequest>,
@@ -1184,8 +1186,8 @@ pub mod task_service_server {
             request: tonic::Request<super::RejectResultRequest>,
         ) -> std::result::Result<tonic::Response<super::RejectResultResponse>, tonic::Status>;
         /// Cancels a task that nobody has claimed: the price is refunded.
-        /// Idempotent: cancelling a cancelled task is OK.
-        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE. CLI: `poa cancel`.
+        /// Idempotent by request_id, and cancelling a cancelled task is OK.
+        /// Errors: RESOURCE_NOT_FOUND, TASK_STATE, REQUEST_ID_REUSED. CLI: `poa cancel`.
         async fn cancel_task(
             &self,
             request: tonic::Request<super::CancelTaskRequest>,

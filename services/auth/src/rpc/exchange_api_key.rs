@@ -14,6 +14,7 @@ pub(super) async fn handle(
     request: Request<ExchangeApiKeyRequest>,
 ) -> Result<ExchangeApiKeyResponse, Error> {
     let message = request.into_inner();
+    poa_chassis::validate(&message)?;
     let secret = ApiKeySecret::parse(&message.secret).ok_or_else(|| refused("malformed"))?;
     // Looked up by its hash: the time that takes tells nothing of the secret.
     let key =

@@ -121,5 +121,5 @@ async fn only_the_attestation_service_follows_agents() {
     let refused = server.internal("gateway").watch_agent_events(request()).await;
     assert_eq!(refusal(refused), (Code::PermissionDenied, "AUDIENCE_MISMATCH".to_owned()));
     let refused = server.internal_bare().watch_agent_events(with(&user.tokens.access_token, request())).await;
-    assert_eq!(refusal(refused), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()));
+    assert_eq!(refusal(refused), (Code::PermissionDenied, "AUDIENCE_MISMATCH".to_owned()));
 }

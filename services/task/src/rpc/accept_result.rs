@@ -6,10 +6,11 @@ use poa_chassis::Principal;
 use poa_common::TaskId;
 use poa_proto::task::v1::{AcceptResultRequest, AcceptResultResponse};
 
-use super::{after, of_requester, parse};
+use super::{after, of_requester, parse, recorded};
 use crate::domain::{Pen, Saga};
 use crate::error::Error;
 use crate::failpoint::Failpoint;
+use crate::methods::ACCEPT_RESULT;
 use crate::service::Service;
 use crate::store::Bodies;
 
@@ -18,10 +19,11 @@ pub(super) async fn handle(
     principal: Principal,
     request: AcceptResultRequest,
 ) -> Result<AcceptResultResponse, Error> {
+    let recorded = recorded(service, &principal, ACCEPT_RESULT, &request.request_id, &request)?;
     let task: TaskId = parse::id("task", &request.task_id)?;
     let at = service.now();
     let accept = move |saga: &mut Saga, pen: &Pen| saga.accept(pen, at);
-    of_requester(service, &principal, task, at, Failpoint::ACCEPT, accept).await?;
+    of_requester(service, &principal, task, recorded, at, Failpoint::ACCEPT, accept).await?;
     if let Some(refusal) = service.drive(task).await {
         return Err(refusal.into_error());
     }

@@ -6,10 +6,11 @@ use poa_chassis::Principal;
 use poa_common::TaskId;
 use poa_proto::task::v1::{CancelTaskRequest, CancelTaskResponse};
 
-use super::{after, of_requester, parse};
+use super::{after, of_requester, parse, recorded};
 use crate::domain::{Pen, Saga};
 use crate::error::Error;
 use crate::failpoint::Failpoint;
+use crate::methods::CANCEL_TASK;
 use crate::service::Service;
 use crate::store::Bodies;
 
@@ -18,10 +19,11 @@ pub(super) async fn handle(
     principal: Principal,
     request: CancelTaskRequest,
 ) -> Result<CancelTaskResponse, Error> {
+    let recorded = recorded(service, &principal, CANCEL_TASK, &request.request_id, &request)?;
     let task: TaskId = parse::id("task", &request.task_id)?;
     let at = service.now();
     let cancel = move |saga: &mut Saga, pen: &Pen| saga.cancel(pen, at);
-    of_requester(service, &principal, task, at, Failpoint::CANCEL, cancel).await?;
+    of_requester(service, &principal, task, recorded, at, Failpoint::CANCEL, cancel).await?;
     if let Some(refusal) = service.drive(task).await {
         return Err(refusal.into_error());
     }

@@ -263,6 +263,7 @@ async fn of_requester<V>(
     service: &Arc<Service>,
     principal: &Principal,
     task: TaskId,
+    recorded: Recorded,
     at: Moment,
     points: (Failpoint, Failpoint),
     verb: V,
@@ -273,14 +274,18 @@ where
     let account = principal.account_id;
     service
         .db
-        .transact_with((Arc::clone(service), verb), move |(service, verb), tx| {
+        .transact_idempotent((Arc::clone(service), verb), move |(service, verb), tx| {
             Box::pin(async move {
+                if recorded.begin_for_task(tx).await?.is_some() {
+                    return Ok(());
+                }
                 let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
                 if saga.offer.requester != account {
                     return Err(Error::NotFound { resource: "task" });
                 }
                 // `Ok(false)` changed nothing: the verb was done before.
                 let _again = change(service, tx, &saga, at, |saga| verb(saga, &service.pen)).await?;
+                recorded.end_for_task(tx, task, Keep::SevenDays).await?;
                 Ok::<_, Error>(before_commit(points.0).await?)
             })
         })

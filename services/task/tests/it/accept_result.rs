@@ -44,3 +44,18 @@ async fn only_the_requester_accepts_and_only_what_was_submitted() {
         assert_eq!(refusal(accept(&world, account, &task.task_id).await).0, Code::NotFound);
     }
 }
+
+#[tokio::test]
+async fn the_request_id_of_an_accept_is_good_for_no_other_task() {
+    let world = World::new().await;
+    let (first, _) = world.submitted().await;
+    let (second, _) = world.submitted().await;
+    let id = uuid(&world.env);
+    let request = |task: &Task| AcceptResultRequest { request_id: id.clone(), task_id: task.task_id.clone() };
+    for _ in 0..2 {
+        let done = world.client().accept_result(world.by(world.requester, request(&first))).await.unwrap();
+        assert_eq!(done.into_inner().task.unwrap().task_id, first.task_id);
+    }
+    let other = world.client().accept_result(world.by(world.requester, request(&second))).await;
+    assert_eq!(refusal(other), (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned()));
+}
