@@ -247,6 +247,6 @@ async fn only_the_task_service_appends() {
     let mut as_user = poa_proto::attestation::v1::attestation_internal_service_client::
         AttestationInternalServiceClient::new(peers.channel("attestation").unwrap());
     let signed_in = deployment.signed_in(play.cast.requester, request);
-    assert_eq!(refusal(as_user.append_statement(signed_in).await).0, "CREDENTIALS_INVALID");
+    assert_eq!(refusal(as_user.append_statement(signed_in).await).0, "AUDIENCE_MISMATCH");
     replica.stop().await;
 }

@@ -227,6 +227,6 @@ async fn only_an_operator_may_audit_and_only_on_the_admin_port() {
     assert_eq!(refusal(refused).0, Code::PermissionDenied);
     let mut admin = EscrowAdminServiceClient::new(world.admin_channel());
     let refused = admin.audit_ledger(with(&user.token, AuditLedgerRequest {})).await;
-    assert_eq!(refusal(refused), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()));
+    assert_eq!(refusal(refused), (Code::PermissionDenied, "AUDIENCE_MISMATCH".to_owned()));
     assert!(admin.audit_ledger(AuditLedgerRequest {}).await.is_err());
 }

@@ -116,7 +116,7 @@ async fn only_task_may_call() {
         world.public_channel(),
     );
     let refused = bare.hold_funds(with(&payer.token, hold_request(&job))).await;
-    assert_eq!(refusal(refused).0, Code::Unauthenticated);
+    assert_eq!(refusal(refused), (Code::PermissionDenied, "AUDIENCE_MISMATCH".to_owned()));
 }
 
 #[tokio::test]
