@@ -15,6 +15,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("poa-auth", SERVICE),
     ("poa-task", SERVICE),
     ("poa-attestation", SERVICE),
+    ("poa-search", SERVICE),
     (
         "poa-escrow",
         &["poa-common", "poa-proto", "poa-chassis", "poa-storage", "proof-of-agent", "poa-payment"],
@@ -23,11 +24,11 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("poa-sdk", &["poa-common", "poa-proto", "proof-of-agent"]),
     ("poa-cli", &["poa-sdk"]),
     ("poa-generate", &[]),
-    ("poa-contract-tests", &[]),
 ];
 const SERVICE: &[&str] = &["poa-common", "poa-proto", "poa-chassis", "poa-storage", "proof-of-agent"];
 /// Members that may import anything.
-const FREE: [&str; 5] = ["poa-mesh", "poa-testkit", "poa-e2e", "poa-chaos", "poa-bench"];
+const FREE: [&str; 6] =
+    ["poa-mesh", "poa-testkit", "poa-e2e", "poa-contract-tests", "poa-chaos", "poa-bench"];
 /// What must stay out of the crates that verify and count: I/O, async, clocks, randomness of their own.
 const IMPURE: [&str; 12] = [
     "tokio",
@@ -44,13 +45,14 @@ const IMPURE: [&str; 12] = [
     "socket2",
 ];
 /// Which service may call which, by its client features of poa-proto.
-const CALLS: [(&str, &[&str]); 6] = [
+const CALLS: [(&str, &[&str]); 7] = [
     ("poa-task", &["escrow", "attestation"]),
     ("poa-attestation", &["auth"]),
+    ("poa-search", &["auth", "task", "attestation"]),
     ("poa-gateway", &["auth"]),
     ("poa-auth", &[]),
     ("poa-escrow", &[]),
-    ("poa-sdk", &["auth", "task", "escrow", "attestation"]),
+    ("poa-sdk", &["auth", "task", "escrow", "attestation", "search"]),
 ];
 
 fn workspace() -> Metadata {
