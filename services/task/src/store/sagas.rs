@@ -29,7 +29,7 @@ pub(crate) struct Created<'a> {
 }
 
 macro_rules! selected {
-    ($more:literal, $join:literal, $lock:literal) => {
+    ($more:literal, $join:literal, $end:literal) => {
         concat!(
             "SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy,
                 t.direct_agent_id, t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest,
@@ -41,13 +41,23 @@ macro_rules! selected {
             " FROM task_status s JOIN tasks t USING (task_id)",
             $join,
             " WHERE s.task_id = $1",
-            $lock
+            $end
         )
     };
 }
 
 /// With the moment at which it is due, read by the same statement: if that moment has changed since, so may the task.
-const SELECT_DUE: &str = selected!(", g.due_us", " LEFT JOIN sagas g ON g.task_id = s.task_id", "");
+/// And with its chain, one statement a row: read apart, a chain could be further than its task, and the next step a
+/// mixture of two.
+const SELECT_DUE: &str = selected!(
+    ", g.due_us, st.seq AS entry_seq, st.kind AS entry_kind, st.digest AS entry_digest,
+       st.account_id AS entry_account_id, st.request_id AS entry_request_id,
+       st.envelope IS NULL AS entry_pending,
+       CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL
+            THEN coalesce(st.envelope, st.body) END AS entry_bytes",
+    " LEFT JOIN sagas g ON g.task_id = s.task_id JOIN statements st ON st.task_id = s.task_id",
+    " ORDER BY st.seq"
+);
 const SELECT_LOCKED: &str = selected!("", "", " FOR NO KEY UPDATE OF s");
 
 /// A task as it was a moment ago.
@@ -68,12 +78,13 @@ pub(crate) async fn load(tx: &mut Tx, task: TaskId) -> Result<Option<Saga>, Erro
 
 /// Reads a task without a lock: to find out what to do next. Whoever then writes looks again.
 pub(crate) async fn peek(db: &Database, task: TaskId) -> Result<Option<Peeked>, Error> {
-    let row = sqlx::query(SELECT_DUE).bind(task.uuid()).fetch_optional(db.read()).await?;
-    match row {
+    let rows = sqlx::query(SELECT_DUE).bind(task.uuid()).fetch_all(db.read()).await?;
+    match rows.first() {
         Some(row) => {
-            let saga = saga(&row, statements::load(db.read(), task, false).await?)?;
-            Ok(Some(Peeked { saga, due: mesh(&row, "due_us")? }))
+            let saga = saga(row, statements::of_rows(&rows)?)?;
+            Ok(Some(Peeked { saga, due: mesh(row, "due_us")? }))
         }
+        // A task is written with its terms, so there is none without a chain.
         None => Ok(None),
     }
 }

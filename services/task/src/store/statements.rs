@@ -17,15 +17,22 @@ pub(super) async fn load(
     all: bool,
 ) -> Result<Vec<Entry>, Error> {
     let rows = sqlx::query(
-        "SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
+        "SELECT seq AS entry_seq, kind AS entry_kind, digest AS entry_digest,
+                account_id AS entry_account_id, request_id AS entry_request_id,
+                envelope IS NULL AS entry_pending,
                 CASE WHEN $2 OR envelope IS NULL OR lead(seq) OVER (ORDER BY seq) IS NULL
-                     THEN coalesce(envelope, body) END AS bytes
+                     THEN coalesce(envelope, body) END AS entry_bytes
          FROM statements WHERE task_id = $1 ORDER BY seq",
     )
     .bind(task.uuid())
     .bind(all)
     .fetch_all(executor)
     .await?;
+    of_rows(&rows)
+}
+
+/// The chain that these rows hold, in their order.
+pub(super) fn of_rows(rows: &[PgRow]) -> Result<Vec<Entry>, Error> {
     rows.iter().map(entry).collect()
 }
 
@@ -92,21 +99,21 @@ pub(super) async fn remove(tx: &mut Tx, task: TaskId, entry: &Entry) -> Result<(
 }
 
 fn entry(row: &PgRow) -> Result<Entry, Error> {
-    let number: i16 = row.try_get("kind")?;
+    let number: i16 = row.try_get("entry_kind")?;
     let kind = u8::try_from(number).ok().and_then(Kind::from_number);
     let kind = kind.ok_or_else(|| corrupt("an unknown kind of statement"))?;
-    let pending: bool = row.try_get("pending")?;
+    let pending: bool = row.try_get("entry_pending")?;
     let signed_by_agent = matches!(kind, Kind::TermsAccepted | Kind::WorkSubmitted);
-    let paper = row.try_get::<Option<Vec<u8>>, _>("bytes")?.map(|bytes| {
+    let paper = row.try_get::<Option<Vec<u8>>, _>("entry_bytes")?.map(|bytes| {
         if pending && !signed_by_agent { Paper::Payload(bytes) } else { Paper::Envelope(bytes) }
     });
     Ok(Entry {
-        seq: count(row, "seq")?,
+        seq: count(row, "entry_seq")?,
         kind,
-        digest: digest(&row.try_get::<Vec<u8>, _>("digest")?)?,
+        digest: digest(&row.try_get::<Vec<u8>, _>("entry_digest")?)?,
         standing: if pending { Standing::Pending } else { Standing::Appended },
         paper,
-        account: optional_id(row, "account_id")?,
-        request: row.try_get("request_id")?,
+        account: optional_id(row, "entry_account_id")?,
+        request: row.try_get("entry_request_id")?,
     })
 }
