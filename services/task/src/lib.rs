@@ -31,6 +31,17 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/ta
 /// The gRPC services on the service port.
 const SERVICES: &[&str] = &["poa.task.v1.TaskService", "poa.task.v1.TaskInternalService"];
 
+/// Decides a criterion as a submission would: for tests that try many. The outer error says why it is refused at the offer,
+/// the inner one why the result fails it.
+#[doc(hidden)]
+pub fn decide(criterion: &proof_of_agent::Criterion, result: &[u8]) -> Result<Result<(), String>, String> {
+    use domain::{Body, Place, criteria};
+    criteria::decidable(criterion)?;
+    let result = Body { media_type: String::new(), place: Place::Inline(result.to_vec()) };
+    let policy = proof_of_agent::ReleasePolicy::OnAttestation;
+    Ok(criteria::check(std::slice::from_ref(criterion), policy, &result).map_err(|failed| failed.why))
+}
+
 /// Builds the service: connects and migrates its database, starts its workers.
 ///
 /// # Errors

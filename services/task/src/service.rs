@@ -39,7 +39,7 @@ pub(crate) struct Service {
     pub(crate) tokens: SealKey,
     pub(crate) hub: Hub,
     pub(crate) events: Events,
-    pub(crate) checks: Semaphore,
+    pub(crate) checks: Arc<Semaphore>,
     driver: Arc<Driver>,
     drives: Arc<Semaphore>,
     /// Wakes the worker.
@@ -96,7 +96,7 @@ impl Service {
             tokens,
             hub,
             events,
-            checks: Semaphore::new(CHECKS),
+            checks: Arc::new(Semaphore::new(CHECKS)),
             driver,
             drives: Arc::new(Semaphore::new(INLINE_DRIVES)),
             wake,

@@ -128,13 +128,18 @@ fn priced(service: &Service, price_msat: i64) -> Result<Msat, Error> {
     Err(Error::PriceOutOfRange { min_msat: prices.min_msat, max_msat: prices.max_msat })
 }
 
-/// Runs what takes processor time away from the runtime, a bounded number at once.
+/// Runs what takes processor time away from the runtime, a bounded number at once. A caller who stops waiting does not make
+/// room: what was begun goes on.
 pub(super) async fn off_thread<T: Send + 'static>(
     service: &Service,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
-    let _turn = service.checks.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+    let turn = std::sync::Arc::clone(&service.checks).acquire_owned().await.map_err(Error::internal)?;
+    let counted = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(counted).await.map_err(Error::internal)
 }
 
 /// What the terms say.
