@@ -180,7 +180,11 @@ impl Actor {
             Err(status) if call.is_mutation() && status.code() == Code::FailedPrecondition => {
                 self.tally.refused += 1;
             }
-            Err(status) => self.problems.push(format!("{call:?}: {status:?}")),
+            // Nor does an agent see what was cancelled before it was claimed.
+            Err(status) if matches!(call, Call::Claim(_)) && status.code() == Code::NotFound => {
+                self.tally.refused += 1;
+            }
+            Err(status) => self.problems.push(format!("{call}: {status:?}")),
         }
     }
 
@@ -349,9 +353,9 @@ impl Actor {
             match self.caller_of(call).insist(call).await {
                 Ok(answer) if answer.id() == id => {}
                 Ok(answer) => {
-                    self.problems.push(format!("{id} was acknowledged, then {}: {call:?}", answer.id()));
+                    self.problems.push(format!("{id} was acknowledged, then {}: {call}", answer.id()));
                 }
-                Err(status) => self.problems.push(format!("{call:?} was acknowledged, then {status:?}")),
+                Err(status) => self.problems.push(format!("{call} was acknowledged, then {status:?}")),
             }
         }
         let deposits: Vec<_> =

@@ -1,5 +1,6 @@
 //! Calls as a client makes them who may hang up at any moment: request ids in the caller's hand, deadlines too.
 
+use std::fmt;
 use std::time::Duration;
 
 use poa_proto::escrow::v1::escrow_service_client::EscrowServiceClient;
@@ -73,6 +74,25 @@ impl Call {
             | Self::ListTasks(_)
             | Self::Balance
             | Self::Entries(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(call) => write!(f, "create {}", call.request_id),
+            Self::Claim(call) => write!(f, "claim {} of {}", call.request_id, call.task_id),
+            Self::Submit(call) => write!(f, "submit {} of {}", call.request_id, call.task_id),
+            Self::Accept(call) => write!(f, "accept {} of {}", call.request_id, call.task_id),
+            Self::Cancel(call) => write!(f, "cancel {} of {}", call.request_id, call.task_id),
+            Self::Deposit(call) => write!(f, "deposit {}", call.request_id),
+            Self::Withdraw(call) => write!(f, "withdraw {}", call.request_id),
+            Self::GetTask(call) => write!(f, "get {}", call.task_id),
+            Self::GetDeposit(call) => write!(f, "get {}", call.deposit_id),
+            Self::ListTasks(_) => f.write_str("list tasks"),
+            Self::Balance => f.write_str("get balance"),
+            Self::Entries(_) => f.write_str("list entries"),
         }
     }
 }
