@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use poa_payment::PaymentHash;
 use poa_proto::attestation::v1::attestation_service_client::AttestationServiceClient;
 use poa_proto::attestation::v1::{
     Attestation, GetCheckpointRequest, GetReceiptBundleRequest, ListAttestationsRequest, attestation,
@@ -43,10 +44,10 @@ impl World {
     /// A broken promise.
     pub(crate) async fn finish(&mut self, clock: &mut PgConnection) -> Result<(), String> {
         self.house.traffic.heal();
-        // Its node brings to an end what it left in flight.
-        while self.house.running(Service::Escrow) > 0 {
-            self.house.crash(Service::Escrow);
-        }
+        // From this start on its node has no bad days; then payees take what they held.
+        self.restart_escrow().await;
+        self.house.resolve(self.held_by_payees().await?);
+        self.restart_escrow().await;
         for service in Service::ALL {
             if self.house.running(service) == 0 {
                 self.house.start(service).await;
@@ -64,6 +65,24 @@ impl World {
         self.each_task_was_paid_once().await?;
         self.histories_are_legal(clock).await?;
         self.receipts_hold().await
+    }
+
+    async fn restart_escrow(&self) {
+        while self.house.running(Service::Escrow) > 0 {
+            self.house.crash(Service::Escrow);
+        }
+        self.house.start(Service::Escrow).await;
+    }
+
+    async fn held_by_payees(&self) -> Result<Vec<PaymentHash>, String> {
+        let mut hashes = Vec::new();
+        for account in 0..self.accounts.len() {
+            for withdrawal in self.withdrawals(account).await? {
+                let hash: [u8; 32] = withdrawal.payment_hash.try_into().map_err(|_| "not a payment hash")?;
+                hashes.push(PaymentHash::new(hash));
+            }
+        }
+        Ok(hashes)
     }
 
     async fn until_nothing_is_under_way(&self) -> Result<(), String> {
@@ -353,6 +372,8 @@ impl World {
             if Instant::now() > end {
                 return Err(format!("the receipt of {task} does not get under a checkpoint"));
             }
+            // Checkpoints keep their distance by this clock.
+            self.house.clock.advance(Duration::from_secs(1));
             tokio::time::sleep(LOOK_EVERY).await;
         };
         let bundle = Bundle::from_json(&bundle).map_err(|error| format!("{task}: {error}"))?;

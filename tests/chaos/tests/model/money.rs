@@ -43,9 +43,7 @@ impl World {
     fn may_cost(&self, id: usize, what: What, account: usize) -> i64 {
         match what {
             What::Create { requester, price_msat, .. } if requester == account => {
-                let alive = self
-                    .created_by(id)
-                    .is_none_or(|(_, known)| !matches!(known.view.state(), State::Canceled | State::Expired));
+                let alive = self.created_by(id).is_none_or(|(_, known)| !known.gone);
                 if alive { price_msat } else { 0 }
             }
             What::Withdraw { account: who, msat } if who == account => msat + WITHDRAWAL_MARGIN_MSAT,

@@ -36,6 +36,9 @@ impl World {
     /// A promise was broken.
     pub(crate) async fn observe(&mut self, clock: &mut PgConnection) -> Result<bool, String> {
         let began = mesh_now(clock).await;
+        for known in self.tasks.values_mut() {
+            known.gone = matches!(known.view.state(), State::Canceled | State::Expired);
+        }
         let mut views = Vec::new();
         for requester in REQUESTERS {
             let Some(read) = self.list(requester).await else { return Ok(false) };
@@ -144,12 +147,18 @@ impl World {
             review: micros(REVIEW_SECONDS),
         };
         let by_word = matches!(kind, Kind::Word | Kind::PatternAndWord);
-        let mut shape = Shape::new(Terms { by_word, direct, times });
-        for agent in self.agents.keys().filter(|agent| **agent >= crate::plan::FIRST_AGENTS.len()) {
-            shape.is_fresh(*agent);
-        }
-        let known =
-            Known { create, kind, requester, shape, view: view.clone(), terms, claims: 0, settled: false };
+        let shape = Shape::new(Terms { by_word, direct, times });
+        let known = Known {
+            create,
+            kind,
+            requester,
+            shape,
+            view: view.clone(),
+            terms,
+            claims: 0,
+            gone: false,
+            settled: false,
+        };
         self.tasks.insert(view.task_id.clone(), known);
         Ok(true)
     }

@@ -29,6 +29,8 @@ const OPENING: usize = 1_000_000;
 const FOLLOWING: usize = 2_000_000;
 /// How often the ledger is held against the tasks, in steps.
 const LEDGER_EVERY: usize = 5;
+/// Time that passes on the wall clock with each step.
+const STEP_TAKES: Duration = Duration::from_secs(1);
 /// How long a service that must be up may be waited for.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -87,6 +89,14 @@ impl World {
         for (place, (account, msat)) in OPENING_MSAT.into_iter().enumerate() {
             world.surely(OPENING + 10 + place, What::Deposit { account, msat }).await;
         }
+        let end = Instant::now() + SOON;
+        while world.book.deposits.values().any(|deposit| !deposit.settled) {
+            assert!(Instant::now() < end, "the first deposits are not credited: {:?}", world.book);
+            world.observe_deposits().await.unwrap();
+        }
+        // From here on the node has bad days.
+        world.house.crash(Service::Escrow);
+        world.house.start(Service::Escrow).await;
         world
     }
 
@@ -123,6 +133,7 @@ impl World {
         for (number, step) in steps.into_iter().enumerate() {
             *at.lock().unwrap() = number + 1;
             self.history.step(format!("step {}: {:?}, after {:?}", number + 1, step.event, step.after));
+            self.house.clock.advance(STEP_TAKES);
             let back = down.take();
             if let Event::Down(service) = step.event {
                 down = Some(service);

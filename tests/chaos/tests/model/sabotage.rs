@@ -68,7 +68,7 @@ impl Sabotage {
                 &[
                     "UPDATE task_status SET lease_due_us = 0 WHERE task_id = \
                    (SELECT task_id FROM task_status WHERE state = 3 LIMIT 1)",
-                    "UPDATE task_schedule SET due_us = 0",
+                    "UPDATE sagas SET due_us = 0",
                 ],
             ),
             Self::History => (
@@ -89,10 +89,11 @@ impl World {
         let mut connection = self.house.sql(service).await;
         for statement in statements {
             let done = sqlx::query(*statement).execute(&mut connection).await.unwrap();
-            self.sabotaged |= done.rows_affected() > 0;
+            if done.rows_affected() == 0 {
+                return;
+            }
         }
-        if self.sabotaged {
-            self.history.note(format!("put in on purpose: {sabotage:?}"));
-        }
+        self.sabotaged = true;
+        self.history.note(format!("put in on purpose: {sabotage:?}"));
     }
 }

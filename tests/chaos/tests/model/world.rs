@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::client::{Answer, Call, Heard, Refusal};
 use crate::house::House;
 use crate::money::Book;
-use crate::plan::{Kind, What};
+use crate::plan::{FIRST_AGENTS, Kind, What};
 use crate::report::{Figures, History};
 use crate::shape::{Shape, Verb, Verdict};
 
@@ -80,6 +80,8 @@ pub(crate) struct Known {
     pub(crate) terms: Vec<u8>,
     /// The highest claim number that may be used.
     pub(crate) claims: u32,
+    /// Whether its price was back already when the last read began.
+    pub(crate) gone: bool,
     /// Whether its end was held against the ledger.
     pub(crate) settled: bool,
 }
@@ -115,6 +117,11 @@ impl World {
             && let Some(known) = self.tasks.get_mut(task)
         {
             known.shape.ask(id, *verb);
+            if let Verb::Claim { agent, .. } = verb
+                && *agent >= FIRST_AGENTS.len()
+            {
+                known.shape.is_fresh(*agent);
+            }
         }
     }
 
