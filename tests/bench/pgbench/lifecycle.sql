@@ -49,7 +49,7 @@ SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
 BEGIN;
 SELECT id, task_id, state, payer_id, payee_id, amount_msat, fee_msat, payee_msat, fee_basis_points, terms_digest,
     hold_transfer, end_transfer, created_at, ended_at FROM escrow.escrows WHERE id = ANY(ARRAY[uid(2, :id)]) ORDER BY id FOR UPDATE;
-SELECT id, available_msat AS available, held_msat AS held, entries FROM escrow.accounts
+SELECT id AS account, available_msat AS available, held_msat AS held, entries FROM escrow.accounts
     WHERE id = ANY(ARRAY[uid(101, :r)]) ORDER BY id FOR UPDATE \gset
 WITH moved AS (
     INSERT INTO escrow.transfers (id, kind, subject, created_at)

@@ -39,9 +39,8 @@ impl Entry {
     /// grpc-web, as a browser sends it: a connection for each call under way.
     pub(crate) fn grpc_web(endpoint: &str) -> Result<Self, Failure> {
         let service = GrpcWebClientService::new(plain_http::pool::<GrpcWebCall<Body>>());
-        let service = service
-            .map_response(|answer: Response<_>| answer.map(Body::new))
-            .map_err(io::Error::other);
+        let service =
+            service.map_response(|answer: Response<_>| answer.map(Body::new)).map_err(io::Error::other);
         Ok(Self { wires: vec![BoxCloneSyncService::new(service)], origin: endpoint.parse()? })
     }
 

@@ -33,7 +33,7 @@ const OWN_CONNECTIONS: usize = 8;
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);
 /// The calls of a lifecycle: bytes of request and answer of each public call, and of those that it leads to. Measured
 /// on a lifecycle of this benchmark; each public call passes two servers before it leads to others.
-const LIFECYCLE: [(u32, u32, &[(u32, u32)]); 3] = [
+const LIFECYCLE: [(u32, u32, &[Sizes]); 3] = [
     // CreateTask: HoldFunds with the terms and the payer's token, AppendStatement(TermsOffered).
     (1_150, 1_900, &[(2_200, 120), (1_450, 2_300)]),
     // ClaimTask: AppendStatement(TermsAccepted). It answers with the input.
@@ -41,6 +41,8 @@ const LIFECYCLE: [(u32, u32, &[(u32, u32)]); 3] = [
     // SubmitResult: AppendStatement three times, CaptureEscrow with the chain.
     (2_000, 2_000, &[(1_700, 3_300), (800, 1_300), (9_000, 60), (1_000, 1_600)]),
 ];
+/// Bytes of a request and of its answer.
+type Sizes = (u32, u32);
 /// RPCs of a lifecycle over all hops.
 pub(crate) const RPCS: u32 = 13;
 

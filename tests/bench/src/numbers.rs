@@ -41,7 +41,8 @@ pub(crate) fn spread(values: &[f64]) -> Spread {
     let outside = outside(count);
     let at = |place: usize| sorted.get(place).copied().unwrap_or(0.0);
     let upper = at(count / 2);
-    let median = if count % 2 == 0 { f64::midpoint(at((count / 2).saturating_sub(1)), upper) } else { upper };
+    let median =
+        if count.is_multiple_of(2) { f64::midpoint(at((count / 2).saturating_sub(1)), upper) } else { upper };
     Spread { median, low: at(outside), high: at(count.saturating_sub(outside + 1)) }
 }
 
@@ -60,11 +61,6 @@ fn outside(count: usize) -> usize {
         choose = choose * f64::from(tosses - taken) / f64::from(taken + 1);
     }
     usize::try_from(outside).unwrap_or(0)
-}
-
-/// The ratios of two figures, round by round: what disturbs a round disturbs both.
-pub(crate) fn ratios(of: &[f64], to: &[f64]) -> Vec<f64> {
-    of.iter().zip(to).map(|(of, to)| ratio(*of, *to)).collect()
 }
 
 #[cfg(test)]

@@ -200,8 +200,7 @@ impl Chosen {
     fn add(&mut self, count: u32, rate: f64) -> bool {
         let best = self.tried.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
         self.tried.push((count, rate));
-        let better = rate > best;
-        if better {
+        if rate > best || self.count == 0 {
             self.count = count;
         }
         rate > best * HELPS

@@ -2,28 +2,17 @@
 
 use std::fmt::Write as _;
 
+mod rows;
+
 use crate::Failure;
-use crate::numbers::{Spread, float, ratio, ratios, spread};
+use crate::numbers::{Spread, float, spread};
 use crate::report::{self, Feeds, Growth, Report, Round, Slice, Steady};
+
+use rows::{MEBIBYTE, Row, Sense, Target, rows, verdict};
 
 /// Where the tables stand in the page.
 const BEGIN: &str = "<!-- tables: begin, written by `make bench` -->";
 const END: &str = "<!-- tables: end -->";
-/// Bytes of a mebibyte.
-const MEBIBYTE: f64 = 1_048_576.0;
-
-/// A figure with its gate and its goal.
-struct Row {
-    name: &'static str,
-    gate: f64,
-    goal: f64,
-    /// More is better, or less.
-    more: bool,
-    unit: &'static str,
-    measured: Option<Spread>,
-    /// Why it is what it is, from the figures of the run.
-    because: String,
-}
 
 /// Puts the tables of a result into the page.
 pub(crate) fn write(report: &Report) -> Result<(), Failure> {
@@ -59,131 +48,17 @@ pub(crate) fn tables(report: &Report) -> String {
     page
 }
 
-fn rows(report: &Report, growth: Option<&Growth>, feeds: Option<&Feeds>) -> Vec<Row> {
-    let mesh = report.each(|round| round.mesh.rate);
-    let against = |other: &dyn Fn(&Round) -> f64| Some(spread(&ratios(&mesh, &report.each(other))));
-    let row = |name, gate, goal, more, unit, measured, because| Row {
-        name,
-        gate,
-        goal,
-        more,
-        unit,
-        measured,
-        because,
-    };
-    let (time, work) = (where_time_goes(report), what_is_done(report));
-    vec![
-        row(
-            "A / B1: mesh against one command a transaction",
-            0.6,
-            1.5,
-            true,
-            "",
-            against(&|round| round.one_by_one),
-            time.clone(),
-        ),
-        row(
-            "A / B2: mesh against the batched ceiling",
-            0.2,
-            0.4,
-            true,
-            "",
-            against(&|round| round.batched),
-            work.clone(),
-        ),
-        row(
-            "A / C: mesh against the weekend monolith",
-            0.0,
-            1.5,
-            true,
-            "",
-            against(&|round| round.monolith.rate),
-            work.clone(),
-        ),
-        row(
-            "RPCs of A / RPCs of D",
-            0.08,
-            0.15,
-            true,
-            "",
-            Some(spread(&report.each(|round| rpc_efficiency(report, round)))),
-            time.clone(),
-        ),
-        row(
-            "A\u{2032} / A: grpc-web",
-            0.9,
-            0.96,
-            true,
-            "",
-            Some(spread(&report.each(|round| ratio(round.web.rate, round.mesh.rate)))),
-            web_cost(report),
-        ),
-        row(
-            "p99 of create+hold at 50 % load, in one-row commits",
-            25.0,
-            12.0,
-            false,
-            "",
-            Some(spread(&report.each(in_commits))),
-            waits(report),
-        ),
-        row(
-            "CPU of all services by lifecycle, in bare RPCs",
-            30.0,
-            15.0,
-            false,
-            "",
-            Some(spread(&report.each(|round| in_echoes(report, round)))),
-            time,
-        ),
-        row(
-            "WAL by lifecycle, without page images",
-            8.0,
-            4.0,
-            false,
-            " kB",
-            Some(spread(
-                &report
-                    .each(|round| (round.mesh.written.bytes - round.mesh.written.page_image_bytes) / 1_000.0),
-            )),
-            work,
-        ),
-        row(
-            "p99 at the most tasks against the fewest, the worse of create and claim",
-            1.25,
-            1.1,
-            false,
-            "",
-            growth.and_then(grown),
-            String::new(),
-        ),
-        row(
-            "resident, gateway and task together, with all feeds open",
-            512.0,
-            250.0,
-            false,
-            " MiB",
-            feeds.map(resident),
-            String::new(),
-        ),
-    ]
-}
-
 fn ratio_table(page: &mut String, rows: &[Row]) {
     page.push_str("| | gate | goal | measured | |\n|---|---|---|---|---|\n");
     for row in rows {
-        let sign = if row.more { "\u{2265}" } else { "\u{2264}" };
-        let gate =
-            if row.gate > 0.0 { format!("{sign} {}{}", row.gate, row.unit) } else { "reported".to_owned() };
-        let measured =
-            row.measured.map_or_else(|| "not measured".to_owned(), |spread| shown(spread) + row.unit);
-        let line = format!(
-            "| {} | {gate} | {sign} {}{} | {measured} | {} |",
-            row.name,
-            row.goal,
-            row.unit,
-            verdict(row)
-        );
+        let Target { name, gate, goal, sense, unit } = row.target;
+        let sign = match sense {
+            Sense::More => "\u{2265}",
+            Sense::Less => "\u{2264}",
+        };
+        let gate = if gate > 0.0 { format!("{sign} {gate}{unit}") } else { "reported".to_owned() };
+        let measured = row.measured.map_or_else(|| "not measured".to_owned(), |spread| shown(spread) + unit);
+        let line = format!("| {name} | {gate} | {sign} {goal}{unit} | {measured} | {} |", verdict(row));
         line_of(page, &line);
     }
     let missed: Vec<&Row> = rows.iter().filter(|row| matches!(verdict(row), "missed" | "gate")).collect();
@@ -193,19 +68,9 @@ fn ratio_table(page: &mut String, rows: &[Row]) {
     for row in missed {
         let level = if verdict(row) == "missed" { "the gate" } else { "the goal" };
         let because = if row.because.is_empty() { String::new() } else { format!(" {}", row.because) };
-        line_of(page, &format!("- {}: misses {level}.{because}", row.name));
+        line_of(page, &format!("- {}: misses {level}.{because}", row.target.name));
     }
     page.push('\n');
-}
-
-fn verdict(row: &Row) -> &'static str {
-    let Some(measured) = row.measured else { return "" };
-    let reaches = |bound: f64| if row.more { measured.median >= bound } else { measured.median <= bound };
-    match (reaches(row.goal), row.gate == 0.0 || reaches(row.gate)) {
-        (true, _) => "goal",
-        (false, true) => "gate",
-        (false, false) => "missed",
-    }
 }
 
 fn rate_table(page: &mut String, report: &Report) {
@@ -386,84 +251,6 @@ fn settings(page: &mut String, report: &Report) {
     line_of(page, &format!("PostgreSQL: {}.", settings.join(", ")));
 }
 
-/// RPCs of the mesh by the second against those of the bare echo.
-fn rpc_efficiency(report: &Report, round: &Round) -> f64 {
-    ratio(round.mesh.rate * round.mesh.all_rpcs(), round.echo.rate * f64::from(report.echo_rpcs))
-}
-
-/// The p99 of create+hold at half load, in the time of a one-row commit.
-fn in_commits(round: &Round) -> f64 {
-    round.half.create.p99_ms / 1_000.0 * round.machine.commits_one
-}
-
-/// Processor time of the services, in that of a bare RPC with both its ends.
-fn in_echoes(report: &Report, round: &Round) -> f64 {
-    let bare = (round.echo.all_cpu_micros() + round.echo.generator_micros) / f64::from(report.echo_rpcs);
-    ratio(round.mesh.all_cpu_micros(), bare)
-}
-
-fn grown(growth: &Growth) -> Option<Spread> {
-    let ((_, first_create, first_claim), (_, create, claim)) = (growth.steps.first()?, growth.steps.last()?);
-    let worse = ratio(create.p99_ms, first_create.p99_ms).max(ratio(claim.p99_ms, first_claim.p99_ms));
-    Some(spread(&[worse]))
-}
-
-fn resident(feeds: &Feeds) -> Spread {
-    let servers = ["gateway", "task"].map(|server| feeds.after.get(server).copied().unwrap_or(0));
-    spread(&[float(servers.iter().sum()) / MEBIBYTE])
-}
-
-fn where_time_goes(report: &Report) -> String {
-    let of = |figure: &dyn Fn(&Slice) -> f64| spread(&report.each(|round| figure(&round.mesh))).median;
-    format!(
-        "A lifecycle takes {} \u{b5}s of processor time: services {}, PostgreSQL {}, load generator {}; at {} lifecycles/s \
-         that is {} cores.",
-        digits(of(&total_micros)),
-        digits(of(&Slice::all_cpu_micros)),
-        digits(of(&|slice| slice.postgres_micros)),
-        digits(of(&|slice| slice.generator_micros)),
-        digits(of(&|slice| slice.rate)),
-        digits(of(&|slice| slice.rate * total_micros(slice) / 1e6))
-    )
-}
-
-fn total_micros(slice: &Slice) -> f64 {
-    slice.all_cpu_micros() + slice.postgres_micros + slice.generator_micros
-}
-
-fn what_is_done(report: &Report) -> String {
-    let of = |figure: &dyn Fn(&Slice) -> f64| spread(&report.each(|round| figure(&round.mesh))).median;
-    format!(
-        "A lifecycle is {} durable commits, {} RPCs and {} kB of log, of which {} kB are images of pages.",
-        digits(of(&|slice| slice.written.commits)),
-        digits(of(&Slice::all_rpcs)),
-        digits(of(&|slice| slice.written.bytes / 1_000.0)),
-        digits(of(&|slice| slice.written.page_image_bytes / 1_000.0))
-    )
-}
-
-fn web_cost(report: &Report) -> String {
-    let of = |figure: &dyn Fn(&Round) -> f64| digits(spread(&report.each(figure)).median);
-    format!(
-        "Of gateway and load generator, a lifecycle takes {} \u{b5}s by grpc-web and {} \u{b5}s by gRPC.",
-        of(&|round| edge_micros(&round.web)),
-        of(&|round| edge_micros(&round.mesh))
-    )
-}
-
-fn edge_micros(slice: &Slice) -> f64 {
-    slice.cpu_micros.get("gateway").copied().unwrap_or(0.0) + slice.generator_micros
-}
-
-fn waits(report: &Report) -> String {
-    let of = |figure: &dyn Fn(&Round) -> f64| digits(spread(&report.each(figure)).median);
-    format!(
-        "Half of the offers are held within {} ms; a one-row commit takes {} ms.",
-        of(&|round| round.half.create.p50_ms),
-        of(&|round| ratio(1_000.0, round.machine.commits_one))
-    )
-}
-
 fn shown(spread: Spread) -> String {
     if spread.low == spread.high {
         return digits(spread.median);
@@ -489,25 +276,6 @@ fn line_of(page: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(measured: f64, gate: f64, goal: f64, more: bool) -> Row {
-        let measured = Some(spread(&[measured]));
-        Row { name: "", gate, goal, more, unit: "", measured, because: String::new() }
-    }
-
-    #[test]
-    fn a_figure_reaches_its_goal_its_gate_or_neither() {
-        assert_eq!(
-            [0.5, 0.7, 1.6].map(|value| verdict(&row(value, 0.6, 1.5, true))),
-            ["missed", "gate", "goal"]
-        );
-        assert_eq!(
-            [30.0, 20.0, 9.0].map(|value| verdict(&row(value, 25.0, 12.0, false))),
-            ["missed", "gate", "goal"]
-        );
-        // Without a gate a figure is reported, and cannot miss more than its goal.
-        assert_eq!(verdict(&row(0.1, 0.0, 1.5, true)), "gate");
-    }
 
     #[test]
     fn figures_are_shown_with_three_digits_and_their_interval() {
