@@ -12,6 +12,8 @@ pub fn init(config: &LogConfig) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_span_events(FmtSpan::NONE)
+        // Where the log's reader is gone, saying so on the same pipe would panic, in the middle of what was logged.
+        .log_internal_errors(false)
         // Colours are for a terminal, not for a file or a pipe.
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(true);

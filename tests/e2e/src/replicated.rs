@@ -92,6 +92,12 @@ impl Replicated {
         .await;
     }
 
+    /// kill -9 to the runner; answers with the process ids of the servers that it leaves.
+    pub fn kill_runner(&mut self) -> Vec<u32> {
+        self.runner.kill();
+        self.replicas.iter().filter_map(|replica| replica.pid.parse().ok()).collect()
+    }
+
     /// SIGTERM to the runner; answers with its exit code.
     ///
     /// # Panics

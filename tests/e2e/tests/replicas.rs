@@ -1,5 +1,6 @@
 //! Two processes of each server: one of each is killed while tasks run, nothing is lost and calls go on.
 
+use std::path::Path;
 use std::time::Duration;
 
 use poa_e2e::{Poa, Replicated};
@@ -55,4 +56,35 @@ async fn every_task_ends_while_one_of_two_processes_of_each_server_is_killed() {
     let audit = bob.json(&["admin", "audit", "--token-file", token, "--admin-endpoint", &admin]);
     assert_eq!(audit["clean"], true, "{audit:#}");
     assert_eq!(mesh.terminate().await, Some(0), "a stop in order:\n{}", mesh.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_end_with_the_one_who_runs_them_even_where_that_is_killed_and_nobody_reads_their_logs() {
+    let mut mesh = Replicated::start(1).await;
+    // The death signal is util-linux's to give.
+    if !Path::new("/usr/bin/setpriv").is_file() {
+        return;
+    }
+    let left = mesh.kill_runner();
+    assert!(left.len() >= 5, "{left:?}");
+    eventually(Duration::from_secs(60), "all servers have ended", async || {
+        left.iter().all(|pid| !is_running(*pid))
+    })
+    .await;
+    end_the_database(&mesh);
+}
+
+/// Whether a process is there and no zombie.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with('Z'))
+}
+
+/// A durable cluster outlives its starter, to be joined by the next one; here there is none.
+fn end_the_database(mesh: &Replicated) {
+    let file = mesh.data().join("postgres/cluster/postmaster.pid");
+    let text = std::fs::read_to_string(file).expect("the cluster's process id");
+    let pid = text.lines().next().expect("a line");
+    let ended = std::process::Command::new("kill").args(["-INT", pid]).status();
+    assert!(ended.is_ok_and(|status| status.success()), "the cluster is not there");
 }
