@@ -47,7 +47,7 @@ macro_rules! selected {
 }
 
 /// With the moment at which it is due, read by the same statement: if that moment has changed since, so may the task.
-/// And with its chain, one statement a row: read apart, a chain could be further than its task, and the next step a
+/// And with its chain, one statement a row, or one row without any where the terms were refused: read apart, a chain could be further than its task, and the next step a
 /// mixture of two.
 const SELECT_DUE: &str = selected!(
     ", g.due_us, st.seq AS entry_seq, st.kind AS entry_kind, st.digest AS entry_digest,
@@ -55,7 +55,7 @@ const SELECT_DUE: &str = selected!(
        st.envelope IS NULL AS entry_pending,
        CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL
             THEN coalesce(st.envelope, st.body) END AS entry_bytes",
-    " LEFT JOIN sagas g ON g.task_id = s.task_id JOIN statements st ON st.task_id = s.task_id",
+    " LEFT JOIN sagas g ON g.task_id = s.task_id LEFT JOIN statements st ON st.task_id = s.task_id",
     " ORDER BY st.seq"
 );
 const SELECT_LOCKED: &str = selected!("", "", " FOR NO KEY UPDATE OF s");
@@ -84,7 +84,6 @@ pub(crate) async fn peek(db: &Database, task: TaskId) -> Result<Option<Peeked>, 
             let saga = saga(row, statements::of_rows(&rows)?)?;
             Ok(Some(Peeked { saga, due: mesh(row, "due_us")? }))
         }
-        // A task is written with its terms, so there is none without a chain.
         None => Ok(None),
     }
 }

@@ -31,9 +31,15 @@ pub(super) async fn load(
     of_rows(&rows)
 }
 
-/// The chain that these rows hold, in their order.
+/// The chain that these rows hold, in their order. A row without a statement is a task whose terms were refused.
 pub(super) fn of_rows(rows: &[PgRow]) -> Result<Vec<Entry>, Error> {
-    rows.iter().map(entry).collect()
+    let mut chain = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.try_get::<Option<i32>, _>("entry_seq")?.is_some() {
+            chain.push(entry(row)?);
+        }
+    }
+    Ok(chain)
 }
 
 /// The bytes of a task's whole chain, in order.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use poa_proto::task::v1::task::State;
-use poa_proto::task::v1::{CancelTaskRequest, Task};
+use poa_proto::task::v1::{CancelTaskRequest, CreateTaskRequest, Task};
 use proof_of_agent::Statement;
 use proof_of_agent::statement::Kind;
 
@@ -68,6 +68,23 @@ async fn a_call_that_hangs_is_given_up_and_made_again() {
     for call in ["hold", "WorkSubmitted", "capture"] {
         plan(&world, call, Fault::Hang, 1);
         paid(&world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_was_refused_its_price_ends_although_its_refund_fails_at_first() {
+    let world = World::new().await;
+    let means = world.escrow.balance(world.requester);
+    for fault in [Fault::Unavailable, Fault::Lost] {
+        plan(&world, "refund", fault, TIMES);
+        let too_much = CreateTaskRequest { price_msat: means + PRICE, ..offer(&world.env) };
+        // The refusal is told, or the task as it is where the refund took too long: it ends all the same.
+        let _told_either_way = world.create(too_much).await;
+        poa_testkit::eventually(SOON, "the task ends", async || {
+            world.count("SELECT count(*) FROM sagas").await == 0
+        })
+        .await;
+        assert_eq!(world.escrow.balance(world.requester), means, "{fault:?}");
     }
 }
 
