@@ -58,7 +58,9 @@ impl Default for Config {
     fn default() -> Self {
         let mut server = ServerConfig::on_ports(PORT, ADMIN_PORT);
         server.limits.streams_per_connection = STREAMS_PER_CALLER;
-        for (service, port) in [("auth", 50051), ("task", 50052), ("escrow", 50053), ("attestation", 50054)] {
+        let services =
+            [("auth", 50051), ("task", 50052), ("escrow", 50053), ("attestation", 50054), ("search", 50055)];
+        for (service, port) in services {
             server.peers.insert(service.to_owned(), format!("http://127.0.0.1:{port}"));
         }
         Self {

@@ -16,7 +16,9 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 /// The services that have public methods.
-const SERVICES: [&str; 4] = ["auth", "task", "escrow", "attestation"];
+const SERVICES: [&str; 5] = ["auth", "task", "escrow", "attestation", "search"];
+/// Those without which the rest is as good as with them: while one is down, its methods alone are.
+const DISPENSABLE: [&str; 1] = ["search"];
 /// How often each service is asked whether it serves.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// How long an answer may take.
@@ -62,7 +64,7 @@ impl Upstreams {
         channels.get(turn.checked_rem(channels.len())?).cloned().map(|channel| (*name, channel))
     }
 
-    /// Keeps the latch ready while every service says that it serves.
+    /// Keeps the latch ready while every indispensable service says that it serves.
     pub(crate) fn watch(
         &self,
         latch: Latch,
@@ -71,7 +73,7 @@ impl Upstreams {
         let services: Vec<(&'static str, Channel)> =
             self.channels.iter().map(|(name, service)| (*name, service.probe.clone())).collect();
         async move {
-            let mut was_up = None;
+            let mut known_down: Option<Vec<&str>> = None;
             loop {
                 let probes =
                     services.iter().map(|(name, channel)| async move { (*name, serves(channel).await) });
@@ -80,15 +82,18 @@ impl Upstreams {
                     .into_iter()
                     .filter_map(|(name, up)| (!up).then_some(name))
                     .collect();
-                if was_up != Some(down.is_empty()) {
-                    was_up = Some(down.is_empty());
+                if known_down.as_ref() != Some(&down) {
                     if down.is_empty() {
                         tracing::info!("all services answer");
-                        latch.ready();
                     } else {
                         tracing::warn!(down = down.join(","), "services do not answer");
+                    }
+                    if down.iter().all(|name| DISPENSABLE.contains(name)) {
+                        latch.ready();
+                    } else {
                         latch.lost();
                     }
+                    known_down = Some(down);
                 }
                 tokio::select! {
                     () = tokio::time::sleep(PROBE_EVERY) => {}

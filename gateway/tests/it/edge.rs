@@ -63,9 +63,16 @@ impl Edge {
         let escrow = serve(keys.path(), &env, "escrow", Routes::new(FaucetServiceServer::new(Escrow)));
         let feed = axum::Router::new().route(WATCH, axum::routing::post(endless_feed));
         let task = serve(keys.path(), &env, "task", Routes::from(feed));
-        // Nobody accepts on the pipe of attestation: it is down.
-        let (down, _) = InProcess::pair();
-        let targets = [("auth", auth), ("escrow", escrow), ("task", task), ("attestation", down)];
+        // Nobody accepts on the pipes of attestation and search: they are down.
+        let (attestation, _) = InProcess::pair();
+        let (search, _) = InProcess::pair();
+        let targets = [
+            ("auth", auth),
+            ("escrow", escrow),
+            ("task", task),
+            ("attestation", attestation),
+            ("search", search),
+        ];
         let targets = targets.map(|(name, pipe)| (name.to_owned(), Target::InProcess(pipe)));
 
         let mut config = Config::default();

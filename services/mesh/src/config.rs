@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) escrow: poa_escrow::Config,
     /// Attestation's own settings.
     pub(crate) attestation: poa_attestation::Config,
+    /// Search's own settings.
+    pub(crate) search: poa_search::Config,
 }
 
 // === impl Config ===
@@ -70,6 +72,7 @@ impl Default for Config {
             task: poa_task::Config::default(),
             escrow: poa_escrow::Config::default(),
             attestation: poa_attestation::Config::default(),
+            search: poa_search::Config::default(),
         }
     }
 }

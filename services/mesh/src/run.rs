@@ -17,7 +17,7 @@ use crate::provision;
 use crate::stage::{Stage, Wiring};
 
 /// The services behind the gateway.
-const SERVICES: [&str; 4] = ["auth", "task", "escrow", "attestation"];
+const SERVICES: [&str; 5] = ["auth", "task", "escrow", "attestation", "search"];
 /// How often to look whether all parts are up.
 const READY_EVERY: Duration = Duration::from_millis(20);
 /// How long all parts together may take to come up.
@@ -76,7 +76,7 @@ impl Servers {
     /// From the inside out: nobody is started before whom it calls.
     async fn start_all(&mut self, config: &Config, listen: Listen, admin: Listen) -> Result<(), BuildError> {
         tracing::info!("starting the services");
-        let Config { auth, escrow, attestation, task, gateway, .. } = config.clone();
+        let Config { auth, escrow, attestation, task, search, gateway, .. } = config.clone();
         self.start("auth", auth.server.clone(), async |deps| poa_auth::build(auth, deps).await).await?;
         self.start("escrow", escrow.server.clone(), async |deps| poa_escrow::build(escrow, deps).await)
             .await?;
@@ -84,6 +84,8 @@ impl Servers {
         self.start("attestation", server, async |deps| poa_attestation::build(attestation, deps).await)
             .await?;
         self.start("task", task.server.clone(), async |deps| poa_task::build(task, deps).await).await?;
+        self.start("search", search.server.clone(), async |deps| poa_search::build(search, deps).await)
+            .await?;
 
         let server = gateway.server.clone();
         let deps = self.wiring.deps("gateway", &server)?;
@@ -164,6 +166,7 @@ pub(crate) async fn prepare(config: &mut Config, databases: &Databases) -> Resul
         (&mut config.task.server, &mut config.task.database, "poa_task"),
         (&mut config.escrow.server, &mut config.escrow.database, "poa_escrow"),
         (&mut config.attestation.server, &mut config.attestation.database, "poa_attestation"),
+        (&mut config.search.server, &mut config.search.database, "poa_search"),
     ] {
         shared.place(server);
         *database = databases.of(name, database).await?;

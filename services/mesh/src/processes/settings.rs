@@ -22,12 +22,17 @@ pub(super) struct Server {
 }
 
 /// From the inside out.
-pub(super) const SERVERS: [Server; 5] = [
+pub(super) const SERVERS: [Server; 6] = [
     Server { name: "auth", calls: &[], one_serves: false },
     Server { name: "escrow", calls: &[], one_serves: true },
     Server { name: "attestation", calls: &["auth"], one_serves: false },
     Server { name: "task", calls: &["escrow", "attestation"], one_serves: false },
-    Server { name: "gateway", calls: &["auth", "task", "escrow", "attestation"], one_serves: false },
+    Server { name: "search", calls: &["auth", "task", "attestation"], one_serves: false },
+    Server {
+        name: "gateway",
+        calls: &["auth", "task", "escrow", "attestation", "search"],
+        one_serves: false,
+    },
 ];
 
 // === impl Server ===
@@ -40,6 +45,7 @@ impl Server {
             "escrow" => config.escrow.server.clone(),
             "attestation" => config.attestation.server.clone(),
             "task" => config.task.server.clone(),
+            "search" => config.search.server.clone(),
             _gateway => ServerConfig {
                 listen: config.listen,
                 admin_listen: config.admin_listen,
@@ -55,6 +61,7 @@ impl Server {
             "escrow" => Some(config.escrow.database.url.clone()),
             "attestation" => Some(config.attestation.database.url.clone()),
             "task" => Some(config.task.database.url.clone()),
+            "search" => Some(config.search.database.url.clone()),
             _gateway => None,
         }
     }
@@ -70,6 +77,7 @@ impl Server {
             }
             "attestation" => print(&poa_attestation::Config { server, ..config.attestation.clone() }),
             "task" => print(&poa_task::Config { server, ..config.task.clone() }),
+            "search" => print(&poa_search::Config { server, ..config.search.clone() }),
             _gateway => print(&poa_gateway::Config { server, ..config.gateway.clone() }),
         }
     }
