@@ -6,7 +6,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, receipt, task, verify,
+    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, receipt, search, task, verify,
     withdraw, work,
 };
 
@@ -110,6 +110,9 @@ pub(crate) enum Command {
     /// Look at tasks.
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// Find agents and tasks.
+    #[command(subcommand)]
+    Search(search::SearchCommand),
     /// Accept a submitted result: the agent is paid.
     Accept(task::IdArgs),
     /// Reject a submitted result for a criterion of the terms.
@@ -201,7 +204,13 @@ mod tests {
             "poa log prove 3",
             "poa log consistency 3 9",
             "poa escrow show escr_1",
+            "poa search agents summarize --capability text.summarize --max-price 100 --min-completed 2 --limit 5",
+            "poa search agents",
+            "poa search tasks sheep --min-pay 10 --max-price 20",
+            "poa search tasks --mine --state completed",
+            "poa search suggest summ",
             "poa admin audit --token-file t",
+            "poa admin reindex --token-file t",
             "poa demo",
         ] {
             assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());

@@ -8,7 +8,20 @@ use poa_sdk::Error;
 const MAX_PAGE: usize = 200;
 
 /// Fetches pages until `limit` items or the end. `fetch` takes a page size and a page token.
-pub(crate) async fn collect<T, F, Fut>(limit: usize, mut fetch: F) -> Result<Vec<T>, Error>
+pub(crate) async fn collect<T, F, Fut>(limit: usize, fetch: F) -> Result<Vec<T>, Error>
+where
+    F: FnMut(i32, String) -> Fut,
+    Fut: Future<Output = Result<(Vec<T>, String), Error>>,
+{
+    collect_by(MAX_PAGE, limit, fetch).await
+}
+
+/// The same where the largest page is another.
+pub(crate) async fn collect_by<T, F, Fut>(
+    max_page: usize,
+    limit: usize,
+    mut fetch: F,
+) -> Result<Vec<T>, Error>
 where
     F: FnMut(i32, String) -> Fut,
     Fut: Future<Output = Result<(Vec<T>, String), Error>>,
@@ -16,7 +29,7 @@ where
     let mut items = Vec::new();
     let mut token = String::new();
     while items.len() < limit {
-        let size = (limit - items.len()).min(MAX_PAGE);
+        let size = (limit - items.len()).min(max_page);
         let (page, next) = fetch(i32::try_from(size).unwrap_or(i32::MAX), token).await?;
         items.extend(page);
         if next.is_empty() {

@@ -12,7 +12,7 @@ use prost_reflect::{
 };
 use serde_json::Value as Json;
 
-use crate::api::{attestation, auth, escrow, task};
+use crate::api::{attestation, auth, escrow, search, task};
 use crate::times::rfc3339;
 
 /// The contract, read from the descriptors once.
@@ -53,6 +53,7 @@ written! {
     task: Task, OpenTask, ClosedTask;
     escrow: Balance, Deposit, Withdrawal, Escrow, LedgerEntry, EstimateFeesResponse, LedgerAudit;
     attestation: Attestation, GetInclusionProofResponse, GetConsistencyProofResponse;
+    search: AgentHit, Suggestion, ReindexResponse;
 }
 
 fn object(message: &DynamicMessage) -> Json {

@@ -43,6 +43,7 @@ pub mod api {
     pub use poa_proto::attestation::v1 as attestation;
     pub use poa_proto::auth::v1 as auth;
     pub use poa_proto::escrow::v1 as escrow;
+    pub use poa_proto::search::v1 as search;
     pub use poa_proto::task::v1 as task;
     /// A moment and a span as the contract has them.
     pub use prost_types::{Duration, Timestamp};

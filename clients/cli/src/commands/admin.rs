@@ -16,6 +16,8 @@ use crate::units::sats;
 pub(crate) enum AdminCommand {
     /// Check every invariant of the ledger. Exit code 7 where one is broken.
     Audit(AdminOptions),
+    /// Empty the search index and have it built again.
+    Reindex(AdminOptions),
 }
 
 #[derive(Debug, Args)]
@@ -29,8 +31,25 @@ pub(crate) struct AdminOptions {
 }
 
 pub(crate) async fn run(app: &App, command: AdminCommand) -> Result<(), Failure> {
-    let AdminCommand::Audit(options) = command;
-    let admin = Admin::connect(app.dial(options.admin_endpoint)?, &secret_from(&options.token_file)?)?;
+    match command {
+        AdminCommand::Audit(options) => audit(app, &connect(app, options)?).await,
+        AdminCommand::Reindex(options) => reindex(app, &connect(app, options)?).await,
+    }
+}
+
+fn connect(app: &App, options: AdminOptions) -> Result<Admin, Failure> {
+    Ok(Admin::connect(app.dial(options.admin_endpoint)?, &secret_from(&options.token_file)?)?)
+}
+
+async fn reindex(app: &App, admin: &Admin) -> Result<(), Failure> {
+    let dropped = admin.reindex().await?;
+    app.out.show(&dropped, || {
+        let (agents, tasks) = (dropped.dropped_agents, dropped.dropped_tasks);
+        format!("The index is built again: {agents} agents and {tasks} tasks are read once more.")
+    })
+}
+
+async fn audit(app: &App, admin: &Admin) -> Result<(), Failure> {
     let audit = admin.audit_ledger().await?;
     app.out.show(&audit, || text_of(&audit))?;
     if audit.clean { Ok(()) } else { Err(Failure::new(Exit::Unverified, "the ledger breaks an invariant")) }

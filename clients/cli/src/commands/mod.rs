@@ -16,6 +16,7 @@ pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod money;
 pub(crate) mod receipt;
+pub(crate) mod search;
 pub(crate) mod task;
 pub(crate) mod verify;
 pub(crate) mod withdraw;
@@ -54,6 +55,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Release(args) => work::release(app, args).await,
         Command::Watch(args) => task::watch(app, args).await,
         Command::Task(command) => task::run(app, command).await,
+        Command::Search(command) => Box::pin(search::run(app, command)).await,
         Command::Accept(args) => task::accept(app, args).await,
         Command::Reject(args) => task::reject(app, args).await,
         Command::Cancel(args) => task::cancel(app, args).await,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use poa_common::Env;
 use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient;
 use poa_proto::escrow::v1::{AuditLedgerRequest, LedgerAudit};
+use poa_proto::search::v1::search_admin_service_client::SearchAdminServiceClient;
+use poa_proto::search::v1::{ReindexRequest, ReindexResponse};
 
 use super::given;
 use crate::client::Client;
@@ -13,8 +15,8 @@ use crate::endpoint::Endpoint;
 use crate::env::system_env;
 use crate::error::Error;
 
-/// An audit reads the whole ledger; the server's own limit is 60 seconds.
-const AUDIT_TIMEOUT: Duration = Duration::from_secs(65);
+/// An audit reads the whole ledger, a wipe of the index counts all of it; the servers' own limit is 60 seconds.
+const LONG_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// An operator of a mesh.
 pub struct Admin {
@@ -48,7 +50,14 @@ impl Admin {
             EscrowAdminServiceClient::new(channel).audit_ledger(request).await
         };
         let answer =
-            self.client.call(Some(&self.credentials), AUDIT_TIMEOUT, AuditLedgerRequest {}, call).await?;
+            self.client.call(Some(&self.credentials), LONG_TIMEOUT, AuditLedgerRequest {}, call).await?;
         given(answer.audit, "audit")
+    }
+
+    /// Empties the search index, which is then built again. Searches find less until that is done.
+    pub async fn reindex(&self) -> Result<ReindexResponse, Error> {
+        let call =
+            |channel, request| async move { SearchAdminServiceClient::new(channel).reindex(request).await };
+        self.client.call(Some(&self.credentials), LONG_TIMEOUT, ReindexRequest {}, call).await
     }
 }

@@ -5,6 +5,7 @@ mod auth;
 mod escrow;
 mod feed;
 mod receipts;
+mod search;
 mod task;
 
 pub use admin::Admin;
