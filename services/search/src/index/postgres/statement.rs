@@ -12,7 +12,7 @@ use crate::domain::{MAX_HITS, Term, Window};
 /// know how common a word is; compiling takes longer than the search; typing errors may take this much of a word.
 const SETTINGS: &str = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '3s'; \
     SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; \
-    SET LOCAL pg_trgm.word_similarity_threshold = 0.5";
+    SET LOCAL pg_trgm.word_similarity_threshold = 0.4";
 /// With so many hits as they were typed, nobody meant anything else.
 pub(super) const ENOUGH: usize = 10;
 /// The length of [`Place::encode`].
