@@ -221,3 +221,18 @@ impl ServiceError for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_unanswered_commit_leaves_the_outcome_unknown() {
+        let unknown = Error::Storage(poa_storage::Error::CommitUnknown);
+        assert_eq!((unknown.code(), unknown.reason()), (Code::Unavailable, "OUTCOME_UNKNOWN"));
+        assert!(!unknown.certainly_not_applied(), "who hears this asks again with the same request_id");
+        let busy = Error::Storage(poa_storage::Error::Busy);
+        assert_eq!((busy.code(), busy.reason()), (Code::Unavailable, "OVERLOADED"));
+        assert!(busy.certainly_not_applied());
+    }
+}

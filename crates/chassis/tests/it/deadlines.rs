@@ -60,4 +60,5 @@ async fn a_stream_ends_at_the_callers_deadline_with_its_status() {
     assert!(stream.message().await.unwrap().is_some());
     let end = stream.message().await.unwrap_err();
     assert_eq!(end.code(), Code::DeadlineExceeded, "{end}");
+    assert_eq!(poa_chassis::failure(&end).reason, "DEADLINE_EXCEEDED");
 }

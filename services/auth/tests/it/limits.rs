@@ -53,5 +53,6 @@ async fn a_message_larger_than_the_limit_is_refused_unread() {
     let server = server().await;
     let request = RegisterRequest { display_name: "a".repeat(65 * 1024), ..server.register_request("ada") };
     let refused = server.auth().register(request).await.unwrap_err();
-    assert_eq!(refused.code(), Code::OutOfRange);
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(poa_chassis::failure(&refused).reason, "FIELDS_INVALID");
 }

@@ -9,5 +9,6 @@ mod foreign_ids;
 mod limits;
 mod mutations;
 mod paging;
+mod reasons;
 mod statuses;
 mod support;
