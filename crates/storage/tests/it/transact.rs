@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use poa_storage::{Database, DatabaseConfig, Error};
 use poa_testkit::{SeededEntropy, eventually};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 
 use crate::support::{TestResult, count, database, idle_in_transaction, insert, migrator};
 
@@ -81,18 +81,29 @@ async fn a_panic_in_the_closure_rolls_back_and_harms_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_dropped_callers_lose_nothing_and_leave_no_open_transaction() -> TestResult {
-    const CALLERS: i64 = 1_000;
-    let (db, _) = database(2).await;
-    let chance = Arc::new(SeededEntropy::new(20_260_101));
+async fn ten_thousand_dropped_callers_lose_nothing_and_leave_no_open_transaction() -> TestResult {
+    for connections in 1..=4 {
+        callers_are_dropped(connections, 2_500).await?;
+    }
+    Ok(())
+}
+
+/// Callers at a time: below what may wait for a connection, so that all get their turn.
+const AT_ONCE: usize = 256;
+
+async fn callers_are_dropped(connections: u32, callers: i64) -> TestResult {
+    let (db, _) = database(connections).await;
+    let chance = Arc::new(SeededEntropy::new(20_260_101 + u64::from(connections)));
     let acknowledged = Arc::new(Mutex::new(HashSet::new()));
     let begun = Arc::new(AtomicU32::new(0));
     let finished = Arc::new(AtomicU32::new(0));
-    let mut callers = tokio::task::JoinSet::new();
-    for id in 0..CALLERS {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = tokio::task::JoinSet::new();
+    for id in 0..callers {
+        let turn = room.clone().acquire_owned().await?;
         let (db, chance, acknowledged) = (db.clone(), chance.clone(), acknowledged.clone());
         let (begun, finished) = (begun.clone(), finished.clone());
-        callers.spawn(async move {
+        running.spawn(async move {
             let work = db.transact(move |tx| {
                 begun.fetch_add(1, Ordering::SeqCst);
                 let finished = finished.clone();
@@ -112,9 +123,10 @@ async fn a_thousand_dropped_callers_lose_nothing_and_leave_no_open_transaction()
             if matches!(written, Ok(Ok(()))) {
                 acknowledged.lock().unwrap().insert(id);
             }
+            drop(turn);
         });
     }
-    while let Some(caller) = callers.join_next().await {
+    while let Some(caller) = running.join_next().await {
         caller?;
     }
     eventually(SOON, "what was begun is finished", async || {
@@ -126,7 +138,7 @@ async fn a_thousand_dropped_callers_lose_nothing_and_leave_no_open_transaction()
     let stored: HashSet<i64> = stored.into_iter().collect();
     let acknowledged = acknowledged.lock().unwrap();
     assert!(acknowledged.is_subset(&stored), "an acknowledged write is gone");
-    let dropped = usize::try_from(CALLERS)? - acknowledged.len();
+    let dropped = usize::try_from(callers)? - acknowledged.len();
     assert!(dropped > 0 && !acknowledged.is_empty(), "{dropped} dropped, {} answered", acknowledged.len());
     Ok(())
 }

@@ -6,6 +6,7 @@
 )]
 
 mod cancels;
+mod clocks;
 mod journal;
 mod load;
 mod pair;

@@ -10,7 +10,7 @@ use poa_sdk::api::task::{
     ReleasePolicy, SubmitResultRequest, Task, content, criterion,
 };
 use poa_sdk::receipts::{self, Bundle, Policy, Statement, TrustRoot};
-use poa_sdk::{AcceptanceTerms, AgentKey, Client, Code, Error, Session, WorkDone, system_env};
+use poa_sdk::{AcceptanceTerms, AgentKey, Client, Code, Env, Error, Session, WorkDone, system_env};
 use tokio::time::Instant;
 
 use crate::journal::{Ack, Journal};
@@ -21,6 +21,8 @@ pub(crate) const PRICE_MSAT: i64 = 10_000;
 pub(crate) const FEE_MSAT: i64 = 500;
 /// What a requester has at the beginning: more than any run spends.
 pub(crate) const BUDGET_MSAT: i64 = 5_000 * PRICE_MSAT;
+/// Everybody's.
+const PASSWORD: &str = "correct horse battery staple";
 /// Between two looks at a task that somebody else has to move.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Before a call is made again whose outcome is not known.
@@ -34,16 +36,19 @@ pub(crate) struct Pair {
     key: AgentKey,
     capability: String,
     journal: Journal,
+    env: Env,
+    number: usize,
 }
 
 /// A session of a new account.
 pub(crate) async fn sign_up(endpoint: &str, username: String) -> Session {
-    let client = Client::connect(endpoint).expect("an endpoint");
-    let request = RegisterRequest {
-        username,
-        password: "correct horse battery staple".to_owned(),
-        ..RegisterRequest::default()
-    };
+    sign_up_at(endpoint, username, system_env()).await
+}
+
+/// The same with a clock of one's own.
+async fn sign_up_at(endpoint: &str, username: String, env: Env) -> Session {
+    let client = Client::connect_with(endpoint, env).expect("an endpoint");
+    let request = RegisterRequest { username, password: PASSWORD.to_owned(), ..RegisterRequest::default() };
     let signed_in = client.register(request).await.expect("an account");
     client.session(signed_in.tokens, None)
 }
@@ -85,9 +90,14 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 impl Pair {
     /// Signs both up, registers the agent, and funds the requester.
     pub(crate) async fn new(endpoint: &str, number: usize, journal: &Journal) -> Self {
-        let requester = sign_up(endpoint, format!("requester{number}")).await;
-        let worker = sign_up(endpoint, format!("worker{number}")).await;
-        let key = AgentKey::generate(&system_env());
+        Self::with_env(endpoint, number, journal, system_env()).await
+    }
+
+    /// The same with a clock of their own.
+    pub(crate) async fn with_env(endpoint: &str, number: usize, journal: &Journal, env: Env) -> Self {
+        let requester = sign_up_at(endpoint, format!("requester{number}"), env.clone()).await;
+        let worker = sign_up_at(endpoint, format!("worker{number}"), env.clone()).await;
+        let key = AgentKey::generate(&env);
         let capability = format!("text.echo{number}");
         let request = RegisterAgentRequest {
             name: format!("echo {number}"),
@@ -96,7 +106,17 @@ impl Pair {
         };
         let agent = worker.register_agent(request, &key).await.expect("an agent");
         fund(&requester, BUDGET_MSAT).await;
-        Self { requester, worker, agent, key, capability, journal: journal.clone() }
+        Self { requester, worker, agent, key, capability, journal: journal.clone(), env, number }
+    }
+
+    /// Signs both in anew, as people do whose session has ended.
+    pub(crate) async fn sign_in_again(&mut self) -> Result<(), Error> {
+        let client = self.requester.client().clone();
+        let requester = client.login(&format!("requester{}", self.number), PASSWORD).await?;
+        let worker = client.login(&format!("worker{}", self.number), PASSWORD).await?;
+        (self.requester, self.worker) =
+            (client.session(requester.tokens, None), client.session(worker.tokens, None));
+        Ok(())
     }
 
     /// The offer number `turn`: a machine judges every other one.
@@ -138,8 +158,17 @@ impl Pair {
     }
 
     /// Does whatever is next, until the task is completed.
-    pub(crate) async fn finish(&self, mut task: Task, deadline: Instant) -> Result<(), String> {
-        let mut signed: Option<Statement> = None;
+    pub(crate) async fn finish(&self, task: Task, deadline: Instant) -> Result<(), String> {
+        self.finish_with(task, None, deadline).await
+    }
+
+    /// The same where the agent has signed an acceptance already.
+    pub(crate) async fn finish_with(
+        &self,
+        mut task: Task,
+        mut signed: Option<Statement>,
+        deadline: Instant,
+    ) -> Result<(), String> {
         loop {
             let next = match task.state() {
                 State::Completed => return Ok(()),
@@ -181,7 +210,12 @@ impl Pair {
     }
 
     /// Takes the task; `None` where it is to be looked at again.
-    async fn claim(&self, id: &str, signed: &mut Option<Statement>, deadline: Instant) -> Option<Task> {
+    pub(crate) async fn claim(
+        &self,
+        id: &str,
+        signed: &mut Option<Statement>,
+        deadline: Instant,
+    ) -> Option<Task> {
         let request = ClaimNextTaskRequest {
             request_id: request_id(),
             agent_id: self.agent.agent_id.clone(),
@@ -201,7 +235,7 @@ impl Pair {
             claim_number: u32::try_from(open.next_claim_number).expect("a claim number"),
         };
         let (statement, envelope) =
-            self.key.accept(&system_env(), &open.terms, &acceptance).expect("terms to sign");
+            self.key.accept(&self.env, &open.terms, &acceptance).expect("terms to sign");
         *signed = Some(statement);
         let request = ClaimTaskRequest {
             request_id: request_id(),
@@ -214,14 +248,18 @@ impl Pair {
         Some(claimed)
     }
 
-    async fn submit(&self, id: &str, signed: Option<&Statement>, deadline: Instant) -> Option<Task> {
+    pub(crate) async fn submit(
+        &self,
+        id: &str,
+        signed: Option<&Statement>,
+        deadline: Instant,
+    ) -> Option<Task> {
         let acceptance = signed?;
         let bytes = format!("echo of {id}").into_bytes();
-        let now = system_env().now();
+        let now = self.env.now();
         let work =
             WorkDone { output: receipts::Content::of(&bytes, "text/plain"), started: now, finished: now };
-        let envelope =
-            self.key.submit(&system_env(), acceptance, acceptance, work).expect("a result to sign");
+        let envelope = self.key.submit(&self.env, acceptance, acceptance, work).expect("a result to sign");
         let request = SubmitResultRequest {
             request_id: request_id(),
             task_id: id.to_owned(),
@@ -274,7 +312,7 @@ impl Pair {
         };
         let bundle = Bundle::from_json(&answer.bundle).map_err(|error| format!("{id}: {error}"))?;
         let policy = Policy { require_paid: true, network: None, min_log_size: 0 };
-        let verified = receipts::verify(&bundle, root, &policy, system_env().now());
+        let verified = receipts::verify(&bundle, root, &policy, self.env.now());
         verified.map(|_| ()).map_err(|error| format!("{id}: {error}"))
     }
 

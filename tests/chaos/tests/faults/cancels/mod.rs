@@ -23,8 +23,10 @@ use calls::Caller;
 
 /// Who call at the same time.
 const ACTORS: usize = 16;
-/// Calls that are hung up in all; with `POA_CHAOS=full` or on request there are more.
-const CANCELS: usize = 10_000;
+/// Calls that are hung up in all, where `POA_CHAOS_CANCELS` says nothing.
+const CANCELS: usize = 1_000;
+/// The same with `POA_CHAOS=full`.
+const CANCELS_IN_FULL: usize = 10_000;
 /// How long what was begun may go on after the last call.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// The fewest connections that each service works with: a batch writer keeps one for itself.
@@ -43,7 +45,11 @@ const CONNECTIONS: [(&str, &str, &str); 7] = [
 async fn callers_who_hang_up_lose_nothing_and_leave_nothing_open() {
     let seed = crate::seed();
     println!("replay with POA_CHAOS_SEED={seed}");
-    let wanted = crate::number("POA_CHAOS_CANCELS").unwrap_or(CANCELS);
+    let wanted = crate::number("POA_CHAOS_CANCELS").unwrap_or(if crate::is_full() {
+        CANCELS_IN_FULL
+    } else {
+        CANCELS
+    });
     let mesh = Deployment::separate_with(&CONNECTIONS).await;
     let begun = std::time::Instant::now();
     let mut hanging_up = JoinSet::new();
