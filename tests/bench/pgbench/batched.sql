@@ -56,20 +56,6 @@ INSERT INTO escrow.mandates (escrow_id, terms, policy, direct_agent_id)
     SELECT uid(2, :id::bigint + g), :terms::bytea, 'on_attestation', NULL FROM generate_series(1, :k) g;
 COMMIT;
 
--- task: the prices are held
-BEGIN;
-SELECT t.*, s.* FROM task.task_status s JOIN task.tasks t USING (task_id)
-    WHERE s.task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY s.task_id FOR NO KEY UPDATE OF s;
-SELECT task_id, seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (PARTITION BY task_id ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY task_id, seq;
-UPDATE task.task_status s SET version = 1, state = 1, submissions = 0, open_due_us = 86417159484,
-    payer_token = NULL, token_expires_at = NULL, held = true, updated_at = now()
-    FROM (SELECT uid(1, :id::bigint + g) AS task_id, uid(103, 1 + (:id::bigint / 64 + g * 7) % 64) AS agent, uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) AS account FROM generate_series(1, :k) g) given
-    WHERE s.task_id = given.task_id AND s.version = 1;
-UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
-COMMIT;
-
 -- attestation, AppendStatement(TermsOffered)
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
@@ -254,22 +240,6 @@ INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_
 UPDATE attestation.log_head SET next_index = :next_index::bigint + :k::bigint * 1;
 COMMIT;
 
--- task: the decisions are logged
-BEGIN;
-SELECT t.*, s.* FROM task.task_status s JOIN task.tasks t USING (task_id)
-    WHERE s.task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY s.task_id FOR NO KEY UPDATE OF s;
-SELECT task_id, seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (PARTITION BY task_id ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY task_id, seq;
-UPDATE task.task_status s SET version = 5, state = 6, agent_id = given.agent, account_id = given.account, claim_number = 1, claim_lease_us = 60000000,
-    lease_due_us = 77212907, work_due_us = 3617212907, acceptance_digest = sha256('a'), submissions = 1, open_due_us = 86417159484,
-    payer_token = NULL, token_expires_at = NULL, held = true, updated_at = now()
-    FROM (SELECT uid(1, :id::bigint + g) AS task_id, uid(103, 1 + (:id::bigint / 64 + g * 7) % 64) AS agent, uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) AS account FROM generate_series(1, :k) g) given
-    WHERE s.task_id = given.task_id AND s.version = 5;
-UPDATE task.statements SET envelope = :decision::bytea, body = NULL WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) AND seq = 5 AND envelope IS NULL;
-UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
-COMMIT;
-
 -- escrow, CaptureEscrow
 BEGIN;
 SELECT id FROM escrow.escrows WHERE id = ANY(ARRAY(SELECT uid(2, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY id FOR UPDATE;
@@ -314,6 +284,7 @@ UPDATE task.task_status s SET version = 5, state = 6, agent_id = given.agent, ac
     payer_token = NULL, token_expires_at = NULL, held = true, updated_at = now()
     FROM (SELECT uid(1, :id::bigint + g) AS task_id, uid(103, 1 + (:id::bigint / 64 + g * 7) % 64) AS agent, uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) AS account FROM generate_series(1, :k) g) given
     WHERE s.task_id = given.task_id AND s.version = 5;
+UPDATE task.statements SET envelope = :decision::bytea, body = NULL WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) AND seq = 5 AND envelope IS NULL;
 INSERT INTO task.statements (task_id, seq, kind, digest, body, envelope, account_id, request_id)
     SELECT uid(1, :id::bigint + g), 6, 6, sha256('s6'), :settlement::bytea, NULL, NULL, NULL FROM generate_series(1, :k) g;
 UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));

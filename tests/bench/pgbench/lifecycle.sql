@@ -39,11 +39,11 @@ COMMIT;
 SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
     t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
     s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us
-    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id WHERE s.task_id = uid(1, :id);
-SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = uid(1, :id) ORDER BY seq;
+    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us,
+    st.seq, st.kind, st.digest, st.account_id, st.request_id, st.envelope IS NULL AS pending,
+    CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL THEN coalesce(st.envelope, st.body) END AS bytes
+    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id
+    JOIN task.statements st ON st.task_id = s.task_id WHERE s.task_id = uid(1, :id) ORDER BY st.seq;
 
 -- escrow, HoldFunds
 BEGIN;
@@ -67,24 +67,6 @@ INSERT INTO escrow.escrows (id, task_id, state, payer_id, payee_id, amount_msat,
         ARRAY[NULL::uuid], ARRAY[now()], ARRAY[NULL::timestamptz]) ON CONFLICT (id) DO NOTHING;
 INSERT INTO escrow.mandates (escrow_id, terms, policy, direct_agent_id)
     SELECT * FROM unnest(ARRAY[uid(2, :id)], ARRAY[:terms::bytea], ARRAY['on_attestation'], ARRAY[NULL::uuid]);
-COMMIT;
-
--- task: the price is held
-BEGIN;
-SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
-    t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
-    s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at
-    FROM task.task_status s JOIN task.tasks t USING (task_id) WHERE s.task_id = uid(1, :id) FOR NO KEY UPDATE OF s;
-SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = uid(1, :id) ORDER BY seq;
-UPDATE task.task_status SET version = 1, state = 1, end_state = NULL, agent_id = NULL, account_id = NULL,
-    claim_number = 0, claim_lease_us = NULL, lease_due_us = NULL, work_due_us = NULL, acceptance_digest = NULL,
-    submissions = 0, open_due_us = 86417159484, review_due_us = NULL, resubmit_due_us = NULL, note = '',
-    payer_token = NULL, token_expires_at = NULL, held = true, updated_at = now()
-    WHERE task_id = uid(1, :id) AND version = 1;
-UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = uid(1, :id);
 COMMIT;
 
 -- attestation, AppendStatement(TermsOffered)
@@ -173,11 +155,11 @@ COMMIT;
 SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
     t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
     s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us
-    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id WHERE s.task_id = uid(1, :id);
-SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = uid(1, :id) ORDER BY seq;
+    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us,
+    st.seq, st.kind, st.digest, st.account_id, st.request_id, st.envelope IS NULL AS pending,
+    CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL THEN coalesce(st.envelope, st.body) END AS bytes
+    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id
+    JOIN task.statements st ON st.task_id = s.task_id WHERE s.task_id = uid(1, :id) ORDER BY st.seq;
 
 -- attestation, AppendStatement(TermsAccepted)
 BEGIN;
@@ -271,11 +253,11 @@ COMMIT;
 SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
     t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
     s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us
-    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id WHERE s.task_id = uid(1, :id);
-SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = uid(1, :id) ORDER BY seq;
+    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us,
+    st.seq, st.kind, st.digest, st.account_id, st.request_id, st.envelope IS NULL AS pending,
+    CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL THEN coalesce(st.envelope, st.body) END AS bytes
+    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id
+    JOIN task.statements st ON st.task_id = s.task_id WHERE s.task_id = uid(1, :id) ORDER BY st.seq;
 
 -- attestation, AppendStatement(WorkSubmitted), with WorkReceived
 BEGIN;
@@ -339,25 +321,6 @@ INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_
         payee_account_id = excluded.payee_account_id;
 UPDATE attestation.log_head SET next_index = :next_index::bigint + 1;
 COMMIT;
-
--- task: the decision is logged
-BEGIN;
-SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
-    t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
-    s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at
-    FROM task.task_status s JOIN task.tasks t USING (task_id) WHERE s.task_id = uid(1, :id) FOR NO KEY UPDATE OF s;
-SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = uid(1, :id) ORDER BY seq;
-UPDATE task.task_status SET version = 5, state = 6, end_state = NULL, agent_id = uid(103, :w), account_id = uid(102, :w),
-    claim_number = 1, claim_lease_us = 60000000, lease_due_us = 77212907, work_due_us = 3617212907, acceptance_digest = sha256('a'),
-    submissions = 1, open_due_us = 86417159484, review_due_us = NULL, resubmit_due_us = NULL, note = '',
-    payer_token = NULL, token_expires_at = NULL, held = true, updated_at = now()
-    WHERE task_id = uid(1, :id) AND version = 5;
-UPDATE task.statements SET envelope = :decision, body = NULL WHERE task_id = uid(1, :id) AND seq = 5 AND envelope IS NULL;
-UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = uid(1, :id);
-COMMIT;
 -- the chain for escrow
 SELECT seq, kind, digest, account_id, request_id, envelope IS NULL AS pending, coalesce(envelope, body) AS bytes
     FROM task.statements WHERE task_id = uid(1, :id) ORDER BY seq;
@@ -412,6 +375,7 @@ UPDATE task.task_status SET version = 5, state = 6, end_state = NULL, agent_id =
     submissions = 1, open_due_us = 86417159484, review_due_us = NULL, resubmit_due_us = NULL, note = '',
     payer_token = NULL, token_expires_at = NULL, held = true, updated_at = now()
     WHERE task_id = uid(1, :id) AND version = 5;
+UPDATE task.statements SET envelope = :decision, body = NULL WHERE task_id = uid(1, :id) AND seq = 5 AND envelope IS NULL;
 INSERT INTO task.statements (task_id, seq, kind, digest, body, envelope, account_id, request_id)
     VALUES (uid(1, :id), 6, 6, sha256('s6'), :settlement, NULL, NULL, NULL);
 UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = uid(1, :id);
