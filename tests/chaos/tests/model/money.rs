@@ -43,7 +43,9 @@ impl World {
     fn may_cost(&self, id: usize, what: What, account: usize) -> i64 {
         match what {
             What::Create { requester, price_msat, .. } if requester == account => {
-                let alive = self.created_by(id).is_none_or(|(_, known)| !known.gone);
+                // Asked again after it could not be funded, it makes another task.
+                let mut made = self.tasks.values().filter(|known| known.create == id).peekable();
+                let alive = made.peek().is_none() || made.any(|known| !known.gone);
                 if alive { price_msat } else { 0 }
             }
             What::Withdraw { account: who, msat } if who == account => msat + WITHDRAWAL_MARGIN_MSAT,

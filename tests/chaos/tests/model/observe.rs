@@ -52,8 +52,13 @@ impl World {
             }
         }
         let clocks = Clocks { after: self.read_at - SKEW, before, unfunded: false };
+        for (requester, view) in &views {
+            if !self.tasks.contains_key(&view.task_id) && !self.discover(*requester, view).await? {
+                return Ok(false);
+            }
+        }
         for (requester, view) in views {
-            self.observe_task(requester, view, clocks).await?;
+            self.observe_task(requester, view, clocks)?;
         }
         self.acknowledged_tasks_are_there()?;
         for (task, state, id) in std::mem::take(&mut self.named) {
@@ -88,10 +93,7 @@ impl World {
         }
     }
 
-    async fn observe_task(&mut self, requester: usize, view: Task, clocks: Clocks) -> Result<(), String> {
-        if !self.tasks.contains_key(&view.task_id) && !self.discover(requester, &view).await? {
-            return Ok(());
-        }
+    fn observe_task(&mut self, requester: usize, view: Task, clocks: Clocks) -> Result<(), String> {
         has_owner(&view)?;
         let seen = self.seen(&view)?;
         let create = self.tasks[&view.task_id].create;
@@ -171,7 +173,7 @@ impl World {
                 let agent = agent.ok_or_else(|| format!("nobody's agent holds {view:?}"))?;
                 let number = u32::try_from(claim.claim_number).unwrap_or(0);
                 let signed = self.acceptances.get(&claim.acceptance_digest);
-                if !signed.is_some_and(|(by, under, _)| (*by, *under) == (agent, number)) {
+                if signed.is_none_or(|(by, under, _)| (*by, *under) != (agent, number)) {
                     return Err(format!(
                         "nobody signed the acceptance that {} shows: {claim:?}",
                         view.task_id

@@ -150,7 +150,7 @@ impl World {
         let of_task = |statement: &Statement| statement.context().task.to_string() == task;
         let own = || self.acceptances.values().find(|(agent, _, paper)| *agent == planned && of_task(paper));
         let (agent, number, acceptance) =
-            if id % 8 == 0 { own().or(held)? } else { held.or_else(own)? }.clone();
+            if id.is_multiple_of(8) { own().or(held)? } else { held.or_else(own)? }.clone();
         let own = self.agents.get(&agent)?.clone();
         let last = match known.view.state() {
             State::Rejected => self.rejection(&task, &own).await?,
@@ -196,7 +196,7 @@ impl World {
             .filter(|paper| {
                 paper.body().as_decision().is_some_and(|body| body.kind == DecisionKind::Rejected)
             })
-            .last()
+            .next_back()
     }
 
     fn hold(&self, create: usize, planned: usize, what: What) -> Option<Ready> {

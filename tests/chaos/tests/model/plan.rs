@@ -288,7 +288,7 @@ impl Planner {
                 return What::Register { account, agent: self.agents.len() };
             }
             7..=17 if !self.ops.is_empty() => return self.replay(),
-            18..=21 if !self.ops.is_empty() => return What::Alter { op: self.dice.index(self.ops.len()) },
+            18..=21 if !self.ops.is_empty() => return self.alter(),
             22..=29 if !self.tasks.is_empty() => {
                 let task = self.tasks[self.dice.index(self.tasks.len())].0;
                 return self.nonsense(task);
@@ -323,6 +323,25 @@ impl Planner {
             return What::Replay { op: self.dice.pick(&lost) };
         }
         What::Replay { op: self.dice.index(self.ops.len()) }
+    }
+
+    /// Of those whose requests are recorded, mostly.
+    fn alter(&mut self) -> What {
+        let recorded = |what: What| {
+            matches!(
+                what,
+                What::Create { .. }
+                    | What::Release { .. }
+                    | What::Reject { .. }
+                    | What::Deposit { .. }
+                    | What::Register { .. }
+            )
+        };
+        let of_those: Vec<usize> = (0..self.ops.len()).filter(|op| recorded(self.ops[*op].0)).collect();
+        if of_those.is_empty() {
+            return What::Alter { op: self.dice.index(self.ops.len()) };
+        }
+        What::Alter { op: self.dice.pick(&of_those) }
     }
 
     fn create(&mut self) -> What {

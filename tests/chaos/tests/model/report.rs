@@ -39,6 +39,9 @@ pub(crate) struct Figures {
     pub(crate) log_entries: u64,
     pub(crate) moved_msat: i64,
     pub(crate) took: Duration,
+    /// Of that, until the first step, and after the last one.
+    pub(crate) opening: Duration,
+    pub(crate) end: Duration,
 }
 
 // === impl History ===

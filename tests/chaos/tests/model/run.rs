@@ -44,6 +44,7 @@ pub(crate) async fn run(seed: u64, steps: usize, sabotage: Sabotage) -> Result<F
     let playing = async {
         let began = Instant::now();
         let mut world = World::open(seed, history.clone()).await;
+        world.figures.opening = began.elapsed();
         let outcome = world.play(plan(seed, steps), &at, sabotage).await;
         world.house.close();
         outcome.map(|()| Figures { seeds: 1, steps, took: began.elapsed(), ..world.figures.clone() })
@@ -51,6 +52,7 @@ pub(crate) async fn run(seed: u64, steps: usize, sabotage: Sabotage) -> Result<F
     // A panic of the run itself must name its seed, too.
     let outcome = AssertUnwindSafe(Box::pin(playing)).catch_unwind().await.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
         Err(text.unwrap_or_else(|| "the run itself panicked".to_owned()))
     });
     let step = *at.lock().unwrap();
@@ -134,12 +136,13 @@ impl World {
             *at.lock().unwrap() = number + 1;
             self.history.step(format!("step {}: {:?}, after {:?}", number + 1, step.event, step.after));
             self.house.clock.advance(STEP_TAKES);
-            let back = down.take();
+            // The end starts what is down then.
+            let back = down.take().filter(|service| step.event != Event::Down(*service));
             if let Event::Down(service) = step.event {
                 down = Some(service);
             }
             self.carry_step(&step, &mut clock).await?;
-            if let Some(service) = back {
+            if let Some(service) = back.filter(|service| self.house.running(*service) == 0) {
                 self.house.start(service).await;
                 self.history.note(format!("{} is back", service.name()));
             }
@@ -154,11 +157,11 @@ impl World {
                 self.observe_ledger().await?;
             }
         }
-        if let Some(service) = down {
-            self.house.start(service).await;
-        }
         self.history.step("the end: the network is healed, and the clock runs on".to_owned());
-        self.finish(&mut clock).await
+        let began = Instant::now();
+        let outcome = self.finish(&mut clock).await;
+        self.figures.end = began.elapsed();
+        outcome
     }
 
     async fn carry_step(&mut self, step: &Step, clock: &mut PgConnection) -> Result<(), String> {
