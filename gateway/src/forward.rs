@@ -23,7 +23,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::api_keys::ApiKeys;
 use crate::limits::Limiter;
-use crate::upstreams::Upstreams;
+use crate::upstreams::{self, Upstreams};
 
 /// What the gateway adds to a service's own longest time before it gives the call up.
 const GRACE: Duration = Duration::from_millis(500);
@@ -97,10 +97,10 @@ impl Route {
         }
         let mut request = whole(request, shared.max_message).await?;
         let budget = self.budget(&mut request);
-        let (name, channel) = shared
-            .upstreams
-            .channel(self.method)
+        let name = upstreams::service(self.method)
             .ok_or_else(|| Error::Internal("a public method has no service behind it".into()))?;
+        let down = || Error::DependencyUnavailable { dependency: name };
+        let channel = shared.upstreams.channel(name, self.method).ok_or_else(down)?;
         let answer = tokio::time::timeout(budget, channel.oneshot(request)).await;
         match answer {
             // It counts until its body is dropped, wherever that ends: who does not read the answer has a call open. A

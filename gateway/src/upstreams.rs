@@ -39,12 +39,23 @@ struct Service {
     next: AtomicUsize,
 }
 
+/// The name of the service that has a method.
+pub(crate) fn service(method: &Method) -> Option<&'static str> {
+    let package = method.path.strip_prefix("/poa.")?;
+    SERVICES.into_iter().find(|name| package.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.')))
+}
+
 // === impl Upstreams ===
 
 impl Upstreams {
     pub(crate) fn new(peers: &Peers, connections: usize) -> io::Result<Self> {
         let mut channels = BTreeMap::new();
         for name in SERVICES {
+            // A deployment may go without it.
+            if DISPENSABLE.contains(&name) && peers.channel(name).is_err() {
+                tracing::warn!(service = name, "has no address: its methods answer that it is down");
+                continue;
+            }
             let some = || (0..connections.max(1)).map(|_| peers.channel(name)).collect::<io::Result<_>>();
             let (calls, streams, probe) = (some()?, some()?, peers.channel(name)?);
             channels.insert(name, Service { calls, streams, probe, next: AtomicUsize::new(0) });
@@ -52,16 +63,12 @@ impl Upstreams {
         Ok(Self { channels: Arc::new(channels) })
     }
 
-    /// The next channel to the service of a method, in turn, and the service's name.
-    pub(crate) fn channel(&self, method: &Method) -> Option<(&'static str, Channel)> {
-        let package = method.path.strip_prefix("/poa.")?;
-        let (name, service) = self
-            .channels
-            .iter()
-            .find(|(name, _)| package.strip_prefix(**name).is_some_and(|rest| rest.starts_with('.')))?;
+    /// The next channel to a service for a method of it, in turn; none where the deployment goes without the service.
+    pub(crate) fn channel(&self, service: &str, method: &Method) -> Option<Channel> {
+        let service = self.channels.get(service)?;
         let turn = service.next.fetch_add(1, Ordering::Relaxed);
         let channels = if method.server_streaming { &service.streams } else { &service.calls };
-        channels.get(turn.checked_rem(channels.len())?).cloned().map(|channel| (*name, channel))
+        channels.get(turn.checked_rem(channels.len())?).cloned()
     }
 
     /// Keeps the latch ready while every indispensable service says that it serves.
