@@ -210,7 +210,8 @@ impl std::str::FromStr for LogKey {
                 return None;
             };
             let key = Self::new(name, DidKey::from_slice(key).ok()?).ok()?;
-            (json::lower_hex(id) == Some(key.id())).then_some(key)
+            // Base 64 may be spelt in two ways; a key is spelt in one.
+            (json::lower_hex(id) == Some(key.id()) && key.to_string() == text).then_some(key)
         };
         parse().ok_or(CheckpointError::BadKey)
     }
