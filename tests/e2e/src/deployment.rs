@@ -13,12 +13,13 @@ use tempfile::TempDir;
 use crate::http;
 
 /// The servers of a mesh in the order in which they can be started, each with the servers that it calls.
-pub const PROCESSES: [(&str, &[&str]); 5] = [
+pub const PROCESSES: [(&str, &[&str]); 6] = [
     ("auth", &[]),
     ("escrow", &[]),
     ("attestation", &["auth"]),
     ("task", &["escrow", "attestation"]),
-    ("gateway", &["auth", "task", "escrow", "attestation"]),
+    ("search", &["auth", "task", "attestation"]),
+    ("gateway", &["auth", "task", "escrow", "attestation", "search"]),
 ];
 /// How long a server may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -7,3 +7,4 @@ mod guide;
 mod journey;
 mod kills;
 mod replicas;
+mod search;
