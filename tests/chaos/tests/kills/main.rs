@@ -4,7 +4,8 @@
 //!
 //! Kills come one at a time, each with a story that leads to its failpoint, and the time from the restart to rest is
 //! measured. Failures and stalls are armed all at once, while every story runs at the same time. `POA_CHAOS=full`
-//! adds later arrivals to the kills, and each failure and stall alone.
+//! adds later arrivals to the kills, and each failure and stall alone; any other value of it names the failpoints to kill
+//! at, by how they begin.
 
 mod books;
 mod figures;

@@ -9,6 +9,7 @@ use poa_sdk::api::task::{ListTasksRequest, task};
 use poa_sdk::receipts::TrustRoot;
 use poa_sdk::{AccountId, AgentId, AgentKey, Client, Code, Error, Session, system_env};
 use sqlx::PgPool;
+use tokio::sync::RwLock;
 
 use crate::books::{Books, Effect};
 use crate::stories;
@@ -36,6 +37,8 @@ pub(crate) struct Market {
     /// The task service's database, for its clock.
     tasks: PgPool,
     books: Mutex<Books>,
+    /// Held by a story that a leap of the clock would end otherwise than it is told.
+    pub(crate) calm: RwLock<()>,
 }
 
 // === impl Market ===
@@ -60,6 +63,7 @@ impl Market {
             trust_root: TrustRoot::from_json(&trust_root).expect("a trust root"),
             tasks: PgPool::connect(tasks).await.expect("the task service's database"),
             books: Mutex::default(),
+            calm: RwLock::default(),
         };
         let effect = stories::deposit(&market, MEANS).await.expect("a deposit");
         market.book(&effect);
@@ -111,8 +115,9 @@ impl Market {
         }
     }
 
-    /// Lets the mesh clock leap, as if so much time had passed.
+    /// Lets the mesh clock leap, as if so much time had passed, once no story minds.
     pub(crate) async fn leap(&self, by: Duration) -> Result<(), String> {
+        let _nobody_minds = self.calm.write().await;
         let micros = i64::try_from(by.as_micros()).map_err(|error| error.to_string())?;
         let leaping =
             sqlx::query("UPDATE mesh_clock SET now_us = now_us + $1").bind(micros).execute(&self.tasks);

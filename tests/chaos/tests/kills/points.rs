@@ -5,6 +5,9 @@ use crate::stories::Story;
 /// Arrivals that are killed at where everything is: later ones are at other statements of a chain, or other verbs.
 const ARRIVALS: std::ops::RangeInclusive<u32> = 1..=4;
 
+/// The size of a run in which everything is struck.
+const FULL: &str = "full";
+
 /// What a failpoint is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -33,12 +36,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static str> {
 /// arrivals, and a failure and a stall of each alone.
 pub(crate) fn singly(services: &[&'static str]) -> Vec<Strike> {
     let of_these = all().filter(|point| services.iter().any(|service| process(point) == *service));
-    of_these.flat_map(strikes).collect()
+    let asked_for = size().unwrap_or_default();
+    let chosen = of_these.filter(|point| asked_for == FULL || point.starts_with(&asked_for));
+    chosen.flat_map(|point| strikes(point, asked_for == FULL)).collect()
 }
 
-fn strikes(point: &'static str) -> Vec<Strike> {
+fn strikes(point: &'static str, full: bool) -> Vec<Strike> {
     let kill = |arrival| Strike { point, action: Action::Kill, arrival };
-    if !is_full() {
+    if !full {
         return vec![kill(1)];
     }
     let arrivals = if may_come_again(point) { ARRIVALS } else { 1..=1 };
@@ -51,10 +56,10 @@ pub(crate) fn process(point: &str) -> &str {
     point.split('.').next().unwrap_or_default()
 }
 
-/// Whether everything is to be run.
+/// What the caller asks for: everything, or the failpoints whose names begin so.
 #[expect(clippy::disallowed_methods, reason = "a test's size is the caller's to say")]
-fn is_full() -> bool {
-    std::env::var("POA_CHAOS").is_ok_and(|size| size == "full")
+fn size() -> Option<String> {
+    std::env::var("POA_CHAOS").ok()
 }
 
 /// Whether one story comes to a failpoint several times.
@@ -67,6 +72,8 @@ pub(crate) fn story_of(point: &str) -> Story {
     let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| point.starts_with(prefix));
     if is(&["task.accept."]) {
         Story::Accepted
+    } else if is(&["task.release."]) {
+        Story::Silence
     } else if is(&["task.reject."]) {
         Story::Rejected
     } else if is(&["task.expiry.", "task.due."]) {

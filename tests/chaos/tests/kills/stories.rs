@@ -26,9 +26,8 @@ const DEPOSIT: i64 = 3_000;
 /// Spans that no leap of the clock comes to the end of.
 const LONG: Duration = Duration::from_secs(7 * 86_400);
 const LONG_OPEN: Duration = Duration::from_secs(30 * 86_400);
-/// The shortest spans that the contract takes.
-const SHORT: Duration = Duration::from_secs(10);
-const SHORT_OPEN: Duration = Duration::from_secs(60);
+/// A span that a leap ends, and that a stalled story does not outlast.
+const SHORT: Duration = Duration::from_secs(120);
 /// How long a leap is given to be noticed before the next one.
 const NOTICED_WITHIN: u32 = 80;
 /// The work of this agent.
@@ -117,18 +116,22 @@ impl Story {
         let task = create(market, self.offer(market)).await?;
         let state = match self {
             Self::Expired => {
-                leap_until_ended(market, &task, SHORT_OPEN).await?;
+                leap_until_ended(market, &task, SHORT).await?;
                 task::State::Expired
             }
             Self::Rejected => {
                 let claim = claim(market, &task).await?;
+                let calm = market.calm.read().await;
                 submit(market, &task, &claim).await?;
                 reject(market, &task).await?;
+                drop(calm);
                 leap_until_ended(market, &task, SHORT).await?;
                 task::State::Expired
             }
             Self::Lapsed => {
+                let calm = market.calm.read().await;
                 claim(market, &task).await?;
+                drop(calm);
                 leap_until(market, &task, SHORT, |state| state == task::State::Open).await?;
                 cancel(market, &task).await?;
                 task::State::Canceled
@@ -155,7 +158,7 @@ impl Story {
         let pattern = Criterion { check: Some(criterion::Check::Pattern(r"^\d+$".to_owned())) };
         let policy = if judged { ReleasePolicy::OnAttestation } else { ReleasePolicy::OnAcceptance };
         let [open, work, review] = match self {
-            Self::Expired => [SHORT_OPEN, LONG, LONG],
+            Self::Expired => [SHORT, LONG, LONG],
             Self::Lapsed => [LONG_OPEN, SHORT, LONG],
             Self::Silence | Self::Rejected => [LONG_OPEN, LONG, SHORT],
             _ => [LONG_OPEN, LONG, LONG],
@@ -186,11 +189,14 @@ async fn create(market: &Market, request: CreateTaskRequest) -> Result<Task, Str
 
 /// Waits until a task is in one of these states.
 async fn reach(market: &Market, task: &Task, wanted: impl Fn(task::State) -> bool) -> Result<Task, String> {
-    until("a task's state", async || {
+    let seen = std::sync::Mutex::new(None);
+    let reached = until("a task's state", async || {
         let read = insist("a task", async || market.requester.task(&task.task_id).await).await?;
+        *seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Some((read.state(), read.note.clone()));
         Ok(wanted(read.state()).then_some(read))
-    })
-    .await
+    });
+    reached.await.map_err(|why| format!("{} was last seen as {seen:?}: {why}", task.task_id))
 }
 
 /// A task's end must be this one.
