@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use poa_e2e::PROCESSES;
 use poa_proto::{Audience, Method};
 use tonic::Code;
 
 use crate::support::wire::server_of;
 use crate::support::{Credentials, Forgery, Refusal, Route, Scene, methods};
 
-/// The services of a mesh, whose keys `poa-mesh init` makes.
-const SERVICES: [&str; 5] = ["auth", "task", "escrow", "attestation", "gateway"];
 /// A request that breaks every rule there is: who may not call must not learn what is wrong with it.
 const NOTHING: &[u8] = &[];
 
@@ -134,7 +133,7 @@ async fn a_service_opens_what_the_contract_names_it_for_and_nothing_else() {
     let scene = Scene::enter().await;
     for method in methods() {
         let callee = server_of(method);
-        for caller in SERVICES {
+        for (caller, _) in PROCESSES {
             let token = scene.world.service(caller, callee);
             match method.audience {
                 Audience::Internal if method.callers.contains(&caller) => {

@@ -80,7 +80,10 @@ fn other(scene: &Scene, field: &FieldDescriptor, held: &Value) -> Value {
         Kind::Int32 => Value::I32(1),
         Kind::Int64 => Value::I64(1),
         Kind::Enum(values) => {
-            Value::EnumNumber(values.values().map(|value| value.number()).max().unwrap_or_default())
+            let numbers = values.values().map(|value| value.number());
+            Value::EnumNumber(
+                numbers.filter(|number| held != &Value::EnumNumber(*number)).max().unwrap_or_default(),
+            )
         }
         _ => panic!("say in paging.rs what else {} may hold", field.full_name()),
     };

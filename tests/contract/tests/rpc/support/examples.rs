@@ -260,6 +260,11 @@ fn of_attestation(scene: &Scene, name: &str) -> Option<Vec<u8>> {
 
 fn of_search(name: &str) -> Option<Vec<u8>> {
     match name {
+        // Alice's own tasks: of the market's there may be one alone.
+        "search.v1.SearchService/SearchTasks" => row(&search::SearchTasksRequest {
+            view: search::search_tasks_request::View::Mine.into(),
+            ..search::SearchTasksRequest::default()
+        }),
         "search.v1.SearchService/Suggest" => {
             row(&search::SuggestRequest { prefix: "tex".to_owned(), max_suggestions: 0 })
         }
