@@ -1,4 +1,4 @@
-//! Every target over its committed seeds and over mutations of them: some hundred a target, the same in every run.
+//! Every target over its committed seeds and over mutations of them: a thousand a target, the same in every run.
 //! `POA_FUZZ_MUTATIONS` asks for more.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot go on ends the test")]
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use poa_fuzz::{TARGETS, run, seeds};
 
 /// Mutations of one target where nobody asks for more.
-const MUTATIONS: u64 = 500;
+const MUTATIONS: u64 = 1_000;
 /// The longest input that is mutated: what is longer costs time and reaches no further.
 const MAX_BYTES: usize = 64 * 1_024;
 /// What readers of text stumble over.
