@@ -70,38 +70,38 @@ async fn the_saga_keeps_its_promises_whatever_the_seed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_balance_that_grew_by_itself_is_found() {
-    found(Sabotage::Balance, "the audit finds").await;
+    found(Sabotage::Balance, &["the audit finds", "msat are inside"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_that_was_made_twice_is_found_though_the_journal_adds_up() {
-    found(Sabotage::PaidTwice, "msat").await;
+    found(Sabotage::PaidTwice, &["the audit finds", "msat are inside", "and must have"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_comes_back_from_its_end_is_found() {
-    found(Sabotage::Reopened, "nothing explains what was read").await;
+    found(Sabotage::Reopened, &["nothing explains what was read"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_acknowledged_claim_that_is_forgotten_is_found() {
-    found(Sabotage::ForgottenClaim, "nothing explains what was read").await;
+    found(Sabotage::ForgottenClaim, &["nothing explains what was read"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_ends_before_its_time_is_found() {
-    found(Sabotage::EarlyLapse, "nothing explains what was read").await;
+    found(Sabotage::EarlyLapse, &["nothing explains what was read"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_with_an_edge_that_is_none_is_found() {
-    found(Sabotage::History, "is not legal").await;
+    found(Sabotage::History, &["is not legal"]).await;
 }
 
 /// The model fails over a defect, and says what it needs to be replayed.
-async fn found(sabotage: Sabotage, what: &str) {
+async fn found(sabotage: Sabotage, one_of: &[&str]) {
     let failure = run(5, 24, sabotage).await.unwrap_err();
-    assert!(failure.contains(what), "{failure}");
+    assert!(one_of.iter().any(|what| failure.contains(what)), "{failure}");
     assert!(failure.contains("POA_MODEL_SEED=5 POA_MODEL_STEPS="), "{failure}");
 }
 

@@ -191,12 +191,11 @@ impl World {
         let papers = answer.ok()?.into_inner().attestations;
         let statements =
             papers.iter().filter_map(|paper| Envelope::from_json(&paper.envelope).ok()?.open().ok());
-        statements
-            .filter(|paper| paper.kind() == Paper::Decision)
-            .filter(|paper| {
-                paper.body().as_decision().is_some_and(|body| body.kind == DecisionKind::Rejected)
-            })
-            .next_back()
+        let rejects = |paper: &Statement| {
+            paper.kind() == Paper::Decision
+                && paper.body().as_decision().is_some_and(|body| body.kind == DecisionKind::Rejected)
+        };
+        statements.rev().find(rejects)
     }
 
     fn hold(&self, create: usize, planned: usize, what: What) -> Option<Ready> {
