@@ -39,6 +39,7 @@ pub(crate) async fn mesh(mut config: Config) -> Result<(), BuildError> {
     let running = async {
         prepare(&mut config, &databases).await?;
         servers.start_all(&config, listen, admin_listen).await?;
+        poa_chassis::failpoint::check()?;
         servers.all_ready().await?;
         welcome(&config, address, admin_address);
         servers.one_ended().await
