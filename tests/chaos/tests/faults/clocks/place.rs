@@ -10,7 +10,7 @@ use poa_chassis::client::Peers;
 use poa_chassis::config::ServerConfig;
 use poa_chassis::keyring::{self, Keyring};
 use poa_chassis::{
-    AdminServer, BuildError, Deps, InProcess, Lifecycle, Listen, Readiness, Served, Target, bind,
+    AdminServer, App, BuildError, Deps, InProcess, Lifecycle, Listen, Readiness, Served, Target, bind,
 };
 use poa_common::{Clock, Entropy, Env, Network, Timestamp};
 use poa_e2e::Deployment;
@@ -206,12 +206,7 @@ impl House {
         let own = deps("escrow", &escrow.server.audience)?;
         let mut app = poa_escrow::build(escrow.clone(), own.clone()).await?;
         let (listen, admin) = bind(([127, 0, 0, 1], 0).into()).await?;
-        let mut operators = AdminServer::new(own.readiness.clone(), &own.lifecycle);
-        if let Some(routes) = app.take_admin() {
-            operators = operators.with(routes, &escrow.server, &own);
-        }
-        let (config, lifecycle) = (escrow.server.clone(), own.lifecycle.clone());
-        tokio::spawn(async move { operators.serve(listen, &config, &lifecycle).await });
+        serve_operators(&mut app, &escrow.server, &own, listen);
         lifecycles.push(serve(app, escrow.server, own, ends.remove("escrow")));
 
         let mut attestation =
@@ -246,6 +241,16 @@ impl House {
 
 async fn database(name: &str) -> DatabaseConfig {
     DatabaseConfig::new(poa_testkit::fresh_database(&format!("clocks_{name}")).await)
+}
+
+/// The operators' methods of a service, on a port of their own.
+fn serve_operators(app: &mut App, config: &ServerConfig, deps: &Deps, listen: Listen) {
+    let mut operators = AdminServer::new(deps.readiness.clone(), &deps.lifecycle);
+    if let Some(routes) = app.take_admin() {
+        operators = operators.with(routes, config, deps);
+    }
+    let (config, lifecycle) = (config.clone(), deps.lifecycle.clone());
+    tokio::spawn(async move { operators.serve(listen, &config, &lifecycle).await });
 }
 
 fn serve(
