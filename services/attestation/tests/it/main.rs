@@ -6,6 +6,7 @@ mod agents;
 mod append;
 mod auth;
 mod bundle;
+mod events;
 mod fixture;
 mod log;
 mod rate;

@@ -56,7 +56,7 @@ impl Deployment {
     pub(crate) async fn new() -> Self {
         let env = poa_chassis::system_env();
         let keys = tempfile::tempdir().unwrap();
-        keyring::provision(keys.path(), &["auth", "task", "attestation"], &env).unwrap();
+        keyring::provision(keys.path(), &["auth", "task", "attestation", "search"], &env).unwrap();
         let trust_root = poa_attestation::provision(keys.path(), Network::Simulated, ORIGIN, &env).unwrap();
         let auth = FakeAuth::new(env.clone());
         let auth_pipe = serve_auth(&auth, keys.path(), &env);
@@ -117,7 +117,16 @@ impl Deployment {
 
     /// The task service's client of a replica.
     pub(crate) fn as_task(&self, pipe: &InProcess) -> AttestationInternalServiceClient<PeerChannel> {
-        let keyring = Keyring::open(self.keys.path(), "task", AUDIENCE, &self.env).unwrap();
+        self.as_service("task", pipe)
+    }
+
+    /// Another service's client of a replica.
+    pub(crate) fn as_service(
+        &self,
+        name: &'static str,
+        pipe: &InProcess,
+    ) -> AttestationInternalServiceClient<PeerChannel> {
+        let keyring = Keyring::open(self.keys.path(), name, AUDIENCE, &self.env).unwrap();
         let targets = BTreeMap::from([("attestation".to_owned(), Target::InProcess(pipe.clone()))]);
         let peers = Peers::new(targets, Arc::new(keyring));
         AttestationInternalServiceClient::new(peers.identified("attestation").unwrap())
