@@ -155,6 +155,7 @@ where
     // Before the service: what a start waits for is seen on the admin port.
     let admin_methods = spawn_admin(admin_listen, &common, &deps);
     let mut app = build(config, deps.clone()).await?;
+    crate::failpoint::check()?;
     let methods = app.take_admin().map(|routes| admin::methods(routes, &common, &deps));
     // Nobody else sets it.
     let _set_once = admin_methods.set(methods.unwrap_or_default());
