@@ -186,31 +186,6 @@ impl Service {
     }
 }
 
-// === impl What ===
-
-impl What {
-    /// The kind of operation, for counts.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Create { .. } => "create",
-            Self::Claim { .. } => "claim",
-            Self::ClaimNext { .. } => "claim_next",
-            Self::Renew { .. } => "renew",
-            Self::Release { .. } => "release_claim",
-            Self::Submit { good: true, .. } => "submit_good",
-            Self::Submit { good: false, .. } => "submit_bad",
-            Self::Accept { .. } => "accept",
-            Self::Reject { .. } => "reject",
-            Self::Cancel { .. } => "cancel",
-            Self::Deposit { .. } => "deposit",
-            Self::Withdraw { .. } => "withdraw",
-            Self::Register { .. } => "register_agent",
-            Self::Replay { .. } => "replay",
-            Self::Alter { .. } => "same_id_other_payload",
-        }
-    }
-}
-
 // === impl Planner ===
 
 impl Planner {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::plan::What;
+
 /// How many steps of the history a failure shows.
 const SHOWN_STEPS: usize = 30;
 
@@ -90,6 +92,31 @@ pub(crate) fn failure(seed: u64, steps: usize, step: usize, what: &str, history:
         step.max(1),
         history.last()
     )
+}
+
+// === impl What ===
+
+impl What {
+    /// The kind of operation, for counts.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Claim { .. } => "claim",
+            Self::ClaimNext { .. } => "claim_next",
+            Self::Renew { .. } => "renew",
+            Self::Release { .. } => "release_claim",
+            Self::Submit { good: true, .. } => "submit_good",
+            Self::Submit { good: false, .. } => "submit_bad",
+            Self::Accept { .. } => "accept",
+            Self::Reject { .. } => "reject",
+            Self::Cancel { .. } => "cancel",
+            Self::Deposit { .. } => "deposit",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Register { .. } => "register_agent",
+            Self::Replay { .. } => "replay",
+            Self::Alter { .. } => "same_id_other_payload",
+        }
+    }
 }
 
 // === impl Figures ===
