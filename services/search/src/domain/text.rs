@@ -105,9 +105,11 @@ pub fn letters(texts: &[&str]) -> String {
 // === impl Term ===
 
 impl Term {
-    /// Whether what is meant may be written otherwise.
+    /// Whether what is meant may be written otherwise. Another number is another number.
     pub fn may_be_mistyped(&self) -> bool {
-        self.word && self.text.chars().count() >= MAY_BE_MISTYPED
+        self.word
+            && self.text.chars().count() >= MAY_BE_MISTYPED
+            && self.text.chars().all(char::is_alphabetic)
     }
 }
 
@@ -231,8 +233,8 @@ mod tests {
 
     #[test]
     fn only_longer_words_may_be_mistyped() {
-        let terms = query_terms("pdf summarize 要約");
+        let terms = query_terms("pdf summarize 要約 2026");
         let may: Vec<bool> = terms.iter().map(Term::may_be_mistyped).collect();
-        assert_eq!(may, [false, true, false]);
+        assert_eq!(may, [false, true, false, false]);
     }
 }

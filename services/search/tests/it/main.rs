@@ -4,6 +4,7 @@
 
 mod api;
 mod conformance;
+mod figures;
 mod followers;
 mod neighbours;
 mod postgres;

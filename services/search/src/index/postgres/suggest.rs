@@ -70,11 +70,16 @@ fn of_names(look: &Look) -> QueryBuilder<Postgres> {
         Mode::Typed => {
             sql.push("words @@ ").push_bind(in_names(&look.terms)).push("::text::tsquery");
         }
+        // Of the name alone: the letters are those of more than the name.
         Mode::Mistyped => {
-            push_match(&mut sql, &look.terms, look.mode);
-            // The letters are those of more than the name.
-            for term in look.terms.iter().filter(|term| term.may_be_mistyped()) {
-                sql.push(" AND lower(name) %> ").push_bind(term.text.clone()).push("::text");
+            for (place, term) in look.terms.iter().enumerate() {
+                sql.push(if place == 0 { "" } else { " AND " });
+                if term.may_be_mistyped() {
+                    sql.push("lower(name) %> ").push_bind(term.text.clone()).push("::text");
+                } else {
+                    sql.push("words @@ ").push_bind(in_names(std::slice::from_ref(term)));
+                    sql.push("::text::tsquery");
+                }
             }
         }
     }
