@@ -102,6 +102,7 @@ async fn a_history_with_an_edge_that_is_none_is_found() {
 async fn found(sabotage: Sabotage, one_of: &[&str]) {
     let failure = run(5, 24, sabotage).await.unwrap_err();
     assert!(one_of.iter().any(|what| failure.contains(what)), "{failure}");
+    assert!(failure.contains("put in on purpose"), "it fails without the defect: {failure}");
     assert!(failure.contains("POA_MODEL_SEED=5 POA_MODEL_STEPS="), "{failure}");
 }
 
