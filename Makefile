@@ -5,14 +5,27 @@
 #   make test       sets everything up and passes the tests
 #   make lint       what CI checks besides: formatting, clippy, contracts, generated code
 #   make generate   regenerates crates/proto/src/gen after a change under proto/
+#
+# What takes longer than a test run should, and is in it with smaller counts:
+#
+#   make chaos      kills at every failpoint, half an hour of faults, 10,000 callers who hang up
+#   make model      the model of the saga over SEEDS seeds
+#   make fuzz       every fuzz target for FUZZ_SECONDS under libFuzzer; needs nightly and cargo-fuzz
 
 # The linter of the contracts, an npm package that carries its binary.
 BUF := npx --yes @bufbuild/buf@1.75.0
 CARGO := cargo
 # Processes of each server in `make mesh`, 1 to 3.
 REPLICAS ?= 1
+# Seeds of `make model`: 12 to 16 seconds each.
+SEEDS ?= 100
+# Seconds a target, and the targets, of `make fuzz`.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(wildcard tests/fuzz/corpus/*))
+FUZZ := $(CARGO) +nightly fuzz
+FUZZ_FLAGS := --fuzz-dir tests/fuzz/engine --target-dir target/fuzz -s none any
 
-.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline
+.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline chaos model fuzz
 
 run: setup
 	@echo "Building (the first time takes a few minutes: it compiles about 350 packages) ..."
@@ -32,6 +45,20 @@ build:
 
 setup:
 	@ops/setup.sh
+
+chaos: setup build
+	POA_CHAOS=full $(CARGO) test -p poa-chaos --test kills --test faults -- --nocapture
+
+model: setup
+	POA_MODEL_SEEDS=$(SEEDS) $(CARGO) test -p poa-chaos --test model the_saga -- --nocapture
+
+fuzz:
+	$(FUZZ) build $(FUZZ_FLAGS)
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p target/fuzz-corpus/$$target; echo "== $$target"; \
+	    POA_FUZZ_TARGET=$$target $(FUZZ) run $(FUZZ_FLAGS) target/fuzz-corpus/$$target tests/fuzz/corpus/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=20 || exit 1; \
+	done
 
 lint: buf compose
 	$(CARGO) fmt --all --check

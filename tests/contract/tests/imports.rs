@@ -27,8 +27,8 @@ const TABLE: [(&str, &[&str]); 15] = [
 ];
 const SERVICE: &[&str] = &["poa-common", "poa-proto", "poa-chassis", "poa-storage", "proof-of-agent"];
 /// Members that may import anything.
-const FREE: [&str; 6] =
-    ["poa-mesh", "poa-testkit", "poa-e2e", "poa-contract-tests", "poa-chaos", "poa-bench"];
+const FREE: [&str; 7] =
+    ["poa-mesh", "poa-testkit", "poa-e2e", "poa-contract-tests", "poa-chaos", "poa-bench", "poa-fuzz"];
 /// What must stay out of the crates that verify and count: I/O, async, clocks, randomness of their own.
 const IMPURE: [&str; 12] = [
     "tokio",
