@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -25,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A silent connection is asked whether it lives this often.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// How long it may take to say so. With the above, calls go to a dead host for so long: a machine under load answers, too.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(5);
 /// What one stream may have on its way to us, in bytes. Enough for most answers at once.
 const STREAM_WINDOW: u32 = 64 * 1_024;
 /// What all streams of a connection may have on their way: the sum over the most streams that a server allows. With less,
@@ -43,8 +45,8 @@ pub type PeerChannel = InterceptedService<Channel, Identity>;
 pub struct Peers {
     targets: BTreeMap<String, Target>,
     keyring: Arc<Keyring>,
-    /// Which of a service's replicas the next channel begins with.
-    turn: Arc<AtomicUsize>,
+    /// Which of a service's replicas its next connection goes to.
+    turns: BTreeMap<String, Arc<AtomicUsize>>,
 }
 
 /// Puts our identity, the request's id and its remaining time on every outgoing call.
@@ -91,10 +93,8 @@ fn jittered(wait: Duration) -> Duration {
 impl Peers {
     /// The peers of a service, by the names that the architecture page uses.
     pub fn new(targets: BTreeMap<String, Target>, keyring: Arc<Keyring>) -> Self {
-        // Not the same one for every process, or all would begin with the first replica.
-        let mut first = [0];
-        let _without_randomness_it_is_the_first_one = getrandom::fill(&mut first);
-        Self { targets, keyring, turn: Arc::new(AtomicUsize::new(usize::from(first[0]))) }
+        let turns = targets.keys().map(|name| (name.clone(), first_turn())).collect();
+        Self { targets, keyring, turns }
     }
 
     /// A channel that says who we are. Connects when it is first used, and again whenever it must.
@@ -105,33 +105,41 @@ impl Peers {
 
     /// A bare channel, for an edge that forwards what callers send.
     pub fn channel(&self, name: &str) -> io::Result<Channel> {
-        let target = self.targets.get(name).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("no address for the service {name}: set peers.{name}"),
-            )
-        })?;
+        let (Some(target), Some(turn)) = (self.targets.get(name), self.turns.get(name)) else {
+            let missing = format!("no address for the service {name}: set peers.{name}");
+            return Err(io::Error::new(io::ErrorKind::NotFound, missing));
+        };
         match target {
             Target::Address(addresses) => {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                let replicas = Replicas::parse(addresses, turn, CONNECT_TIMEOUT).map_err(|problem| {
-                    io::Error::new(io::ErrorKind::InvalidInput, format!("peers.{name}: {problem}"))
-                })?;
-                Ok(replicas.channel(tuned))
+                let malformed =
+                    |problem| io::Error::new(io::ErrorKind::InvalidInput, format!("peers.{name}: {problem}"));
+                let replicas =
+                    Replicas::parse(addresses, Arc::clone(turn), CONNECT_TIMEOUT).map_err(malformed)?;
+                // All replicas go by the name of the service.
+                let endpoint = Endpoint::from_shared(format!("http://{name}"))
+                    .map_err(|error| malformed(error.to_string()))?;
+                // Without calls, too: the first one after a host's death should not be the one to find out.
+                Ok(replicas.channel(&tuned(endpoint).keep_alive_while_idle(true)))
             }
             Target::InProcess(pipe) => Ok(in_process(pipe.clone())),
         }
     }
 }
 
+/// Not the same one for every process, or all would begin with the first replica.
+fn first_turn() -> Arc<AtomicUsize> {
+    let mut first = [0];
+    let _without_randomness_it_is_the_first_one = getrandom::fill(&mut first);
+    Arc::new(AtomicUsize::new(usize::from(first[0])))
+}
+
 fn tuned(endpoint: Endpoint) -> Endpoint {
     endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_ANSWER)
 }
 
 fn in_process(pipe: InProcess) -> Channel {
@@ -139,7 +147,9 @@ fn in_process(pipe: InProcess) -> Channel {
         let pipe = pipe.clone();
         async move { pipe.connect().await.map(TokioIo::new) }
     });
-    tuned(Endpoint::from_static("http://in-process")).connect_with_connector_lazy(connector)
+    tuned(Endpoint::from_static("http://in-process"))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_with_connector_lazy(connector)
 }
 
 // === impl Identity ===

@@ -25,8 +25,12 @@ struct Replica {
 
 impl Replica {
     async fn start(name: &'static str) -> Self {
+        Self::start_at(name, ServerConfig::default().listen).await
+    }
+
+    async fn start_at(name: &'static str, address: SocketAddr) -> Self {
         let config = ServerConfig { drain_seconds: 0, ..ServerConfig::default() };
-        let (listen, address) = bind(config.listen).await.expect("a port");
+        let (listen, address) = bind(address).await.expect("a port");
         let end = CancellationToken::new();
         let router = axum::Router::new().route("/", axum::routing::get(move || async move { name }));
         let ended = end.clone();
@@ -80,6 +84,31 @@ async fn channels_spread_over_the_replicas_and_leave_one_that_is_gone() {
     for channel in &channels {
         assert_eq!(who(channel).await.as_deref(), Some("b"));
     }
+}
+
+#[tokio::test]
+async fn channels_that_have_failed_over_once_spread_again_when_they_are_made_anew() {
+    let (a, b) = (Replica::start("a").await, Replica::start("b").await);
+    let (first, second) = (a.address, b.address);
+    let peers = peers(&[first, second]);
+    let channels: Vec<Channel> = (0..4).map(|_| peers.channel("who").expect("a channel")).collect();
+    for channel in &channels {
+        who(channel).await.expect("an answer");
+    }
+    a.stop().await;
+    for channel in &channels {
+        assert_eq!(who(channel).await.as_deref(), Some("b"));
+    }
+    let a = Replica::start_at("a", first).await;
+    b.stop().await;
+    let b = Replica::start_at("b", second).await;
+    let mut seen = BTreeSet::new();
+    for channel in &channels {
+        seen.insert(who(channel).await.expect("an answer"));
+    }
+    assert_eq!(seen, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
+    a.stop().await;
+    b.stop().await;
 }
 
 #[tokio::test]
