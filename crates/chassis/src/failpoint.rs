@@ -141,6 +141,14 @@ macro_rules! failpoints {
     };
 }
 
+/// Reads the variables, before anything is built.
+///
+/// # Errors
+/// Where they cannot be used.
+pub(crate) fn read() -> Result<(), ArmError> {
+    board().map(|_read| ())
+}
+
 /// Makes a service's failpoints known; what is armed strikes from now on. Call it first of all when the service is built.
 ///
 /// # Errors

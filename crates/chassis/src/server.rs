@@ -135,6 +135,7 @@ where
     F: FnOnce(C, Deps) -> Fut,
     Fut: Future<Output = Result<S, BuildError>>,
 {
+    crate::failpoint::read()?;
     crate::metrics::install();
     let env = crate::system::system_env();
     let common = server(&config).clone();
@@ -154,7 +155,20 @@ where
     tracing::info!(service = name, %address, %admin_address, "starting");
     // Before the service: what a start waits for is seen on the admin port.
     let admin_methods = spawn_admin(admin_listen, &common, &deps);
-    let mut app = build(config, deps.clone()).await?;
+    // One and the same from here on, so that none is missed in between: a process that is the first of its container
+    // ignores a signal that it does not wait for, and a build may wait long.
+    let mut signal = Box::pin(signalled());
+    let built = tokio::select! {
+        biased;
+        () = &mut signal => {
+            tracing::info!(service = name, "stopped before it served");
+            exit_on_next_signal();
+            deps.lifecycle.stop(WORKER_PATIENCE).await;
+            return Ok(());
+        }
+        built = build(config, deps.clone()) => built,
+    };
+    let mut app = built?;
     crate::failpoint::check()?;
     let methods = app.take_admin().map(|routes| admin::methods(routes, &common, &deps));
     // Nobody else sets it.
@@ -165,7 +179,7 @@ where
     let on_signal = lifecycle.clone();
     tracing::info!(service = name, %address, %admin_address, "serving");
     tokio::spawn(async move {
-        signalled().await;
+        signal.await;
         tracing::info!("draining");
         exit_on_next_signal();
         on_signal.begin_drain();
@@ -236,4 +250,24 @@ impl Served for Edge {
 fn fail(name: &str, error: &dyn StdError) -> ExitCode {
     eprintln!("poa-{name}: {}", crate::error::chain(error));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_ends_a_server_that_is_still_being_built() {
+        let keys = tempfile::tempdir().unwrap();
+        crate::keyring::provision(keys.path(), &["auth"], &crate::system::system_env()).unwrap();
+        let config = ServerConfig { keys_dir: keys.path().to_owned(), ..ServerConfig::default() };
+        let never = |_config, _deps| async {
+            kill_process(getpid(), Signal::TERM).unwrap();
+            std::future::pending::<Result<Edge, BuildError>>().await
+        };
+        let running = run("auth", config, |config| config, never);
+        tokio::time::timeout(Duration::from_secs(30), running).await.unwrap().unwrap();
+    }
 }
