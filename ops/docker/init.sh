@@ -52,9 +52,15 @@ for service in $SERVICES; do
 done
 
 for server in $SERVICES gateway; do
-    for file in jwks.json services.json trust-root.json admin.token "service-$server.key" "$server.secret"; do
+    for file in jwks.json services.json trust-root.json admin.sha256 "service-$server.key" "$server.secret"; do
         give "$DATA/keys/$file" "$KEYS/$server" "$SERVER_UID"
     done
+    # Servers know the operator's token by its digest; the folders of an earlier version hold it.
+    if [ -e "$KEYS/$server/admin.token" ]; then
+        chmod u+w "$KEYS/$server"
+        rm "$KEYS/$server/admin.token"
+        chmod u-w "$KEYS/$server"
+    fi
 done
 give "$DATA/keys/jwt.key" "$KEYS/auth" "$SERVER_UID"
 give "$DATA/keys/receipt.key" "$KEYS/attestation" "$SERVER_UID"

@@ -7,7 +7,8 @@
 //! | `service-NAME.key` | that service | signs its service tokens |
 //! | `services.json` | all | the public keys of the services |
 //! | `NAME.secret` | that service | 32 random bytes: page tokens, derived secrets |
-//! | `admin.token` | operators, all | the first admin credential |
+//! | `admin.token` | operators | the first admin credential |
+//! | `admin.sha256` | all | its digest, by which a server knows it |
 //!
 //! Files are 0600, folders 0700. A key that is there is never replaced.
 
@@ -31,6 +32,10 @@ use crate::error::Error;
 use crate::principal::Principal;
 use crate::token;
 
+/// The operator's token.
+const ADMIN_TOKEN: &str = "admin.token";
+/// Its digest in hexadecimal, for servers that need not hold it.
+const ADMIN_DIGEST: &str = "admin.sha256";
 /// How often an unknown key id may make us read the key file again.
 const RELOAD_EVERY: Duration = Duration::from_secs(1);
 /// How long before its end a service token is replaced.
@@ -86,10 +91,19 @@ pub fn provision(dir: &Path, services: &[&str], env: &Env) -> io::Result<()> {
         create(&dir.join(format!("{service}.secret")), || env.random::<32>().to_vec())?;
     }
     write_jwks(&dir.join("services.json"), &public)?;
-    create(&dir.join("admin.token"), || {
+    let admin = create(&dir.join(ADMIN_TOKEN), || {
         format!("poaadmin_{}\n", hex::encode(env.random::<32>())).into_bytes()
     })?;
-    Ok(())
+    // Derived, so written anew each time.
+    let digest = dir.join(ADMIN_DIGEST);
+    let part = digest.with_extension(format!("part-{}", std::process::id()));
+    write_private(&part, format!("{}\n", hex::encode(admin_digest(&admin))).as_bytes())?;
+    fs::rename(&part, &digest)
+}
+
+/// What a server knows the operator's token by.
+fn admin_digest(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token.trim_ascii()).into()
 }
 
 /// Reads a signing key (PKCS#8 PEM), or makes it where there is none.
@@ -136,14 +150,7 @@ fn create(path: &Path, content: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>>
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     if !path.exists() {
         let part = path.with_extension(format!("part-{}", std::process::id()));
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&part)
-            .map_err(named)?;
-        file.write_all(&content()).and_then(|()| file.sync_all()).map_err(named)?;
+        write_private(&part, &content()).map_err(named)?;
         // A hard link fails where another starter was first: then theirs counts.
         let linked = fs::hard_link(&part, path);
         fs::remove_file(&part).map_err(named)?;
@@ -153,6 +160,12 @@ fn create(path: &Path, content: impl FnOnce() -> Vec<u8>) -> io::Result<Vec<u8>>
         }
     }
     fs::read(path).map_err(named)
+}
+
+/// Writes a file that its owner alone reads.
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(content).and_then(|()| file.sync_all())
 }
 
 fn unusable(path: &Path) -> io::Error {
@@ -179,14 +192,22 @@ impl Keyring {
             .ok_or_else(|| unusable(&dir.join(key_file)))?;
         let secret_file = format!("{service}.secret");
         let secret = read(secret_file.clone())?.try_into().map_err(|_| unusable(&dir.join(secret_file)))?;
-        let admin = read("admin.token".to_owned())?;
+        // The token itself where it is there, as in a folder that all share: it is what an operator replaces.
+        let token = dir.join(ADMIN_TOKEN);
+        let admin_digest = if token.exists() {
+            admin_digest(&read(ADMIN_TOKEN.to_owned())?)
+        } else {
+            let digest = hex::decode(read(ADMIN_DIGEST.to_owned())?.trim_ascii());
+            let digest = digest.ok().and_then(|digest| digest.try_into().ok());
+            digest.ok_or_else(|| unusable(&dir.join(ADMIN_DIGEST)))?
+        };
         Ok(Self {
             service,
             audience: audience.to_owned(),
             env: env.clone(),
             signing_key,
             secret,
-            admin_digest: Sha256::digest(admin.trim_ascii()).into(),
+            admin_digest,
             access_keys: Published::new(dir.join("jwks.json")),
             service_keys: Published::new(dir.join("services.json")),
             tokens: Mutex::new(Vec::new()),
@@ -233,7 +254,7 @@ impl Keyring {
 
     /// Whether a token is the operator's. Compares digests, so that time tells nothing of the secret.
     pub fn is_admin(&self, token: &str) -> bool {
-        <[u8; 32]>::from(Sha256::digest(token.trim())) == self.admin_digest
+        admin_digest(token.as_bytes()) == self.admin_digest
     }
 
     /// A token for calls to another service, made anew shortly before the last one ends.
@@ -303,4 +324,37 @@ fn read_jwks(path: &Path) -> io::Result<Vec<(String, VerifyingKey)>> {
         Some((jwk.kid, VerifyingKey::from_bytes(&bytes).ok()?))
     });
     Ok(usable.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_knows_the_operators_token_by_its_digest_and_without_either_does_not_start() {
+        let (folder, env) = (tempfile::tempdir().unwrap(), crate::system::system_env());
+        provision(folder.path(), &["auth"], &env).unwrap();
+        let token = fs::read_to_string(folder.path().join(ADMIN_TOKEN)).unwrap();
+        fs::remove_file(folder.path().join(ADMIN_TOKEN)).unwrap();
+        let open = || Keyring::open(folder.path(), "auth", "test", &env);
+        let keyring = open().unwrap();
+        assert!(keyring.is_admin(token.trim()));
+        assert!(!keyring.is_admin("poaadmin_00"));
+        fs::write(folder.path().join(ADMIN_DIGEST), "00").unwrap();
+        assert!(open().unwrap_err().to_string().contains(ADMIN_DIGEST));
+        fs::remove_file(folder.path().join(ADMIN_DIGEST)).unwrap();
+        assert!(open().unwrap_err().to_string().contains(ADMIN_DIGEST));
+    }
+
+    #[test]
+    fn another_token_written_by_the_operator_counts_at_once_and_for_the_digest_from_the_next_init_on() {
+        let (folder, env) = (tempfile::tempdir().unwrap(), crate::system::system_env());
+        provision(folder.path(), &["auth"], &env).unwrap();
+        fs::write(folder.path().join(ADMIN_TOKEN), "another secret\n").unwrap();
+        let knows = || Keyring::open(folder.path(), "auth", "test", &env).unwrap().is_admin("another secret");
+        assert!(knows());
+        provision(folder.path(), &["auth"], &env).unwrap();
+        fs::remove_file(folder.path().join(ADMIN_TOKEN)).unwrap();
+        assert!(knows());
+    }
 }
