@@ -16,7 +16,8 @@ const PIPE_BACKLOG: usize = 64;
 /// Connections that wait to be accepted, as tokio's own listeners have it.
 const TCP_BACKLOG: u32 = 1_024;
 
-/// A port that is ours and where nobody is answered yet: who connects is refused and goes to another replica.
+/// A port where nobody is answered yet: who connects is refused and goes to another replica. One that somebody listens on is
+/// refused here already. Where two reserve the same one at the same time, the second to listen is refused there.
 #[derive(Debug)]
 pub(crate) struct Reserved(TcpSocket);
 
@@ -44,9 +45,7 @@ pub struct InProcess(mpsc::Sender<DuplexStream>);
 
 /// Binds a socket; port 0 lets the system choose.
 pub async fn bind(address: SocketAddr) -> io::Result<(Listen, SocketAddr)> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| unusable(address, &error))?;
     let bound = listener.local_addr()?;
     Ok((Listen::Tcp(listener), bound))
 }
@@ -61,7 +60,11 @@ pub(crate) fn reserve(address: SocketAddr) -> io::Result<(Reserved, SocketAddr)>
         let bound = socket.local_addr()?;
         Ok((Reserved(socket), bound))
     };
-    open().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    open().map_err(|error| unusable(address, &error))
+}
+
+fn unusable(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 // === impl Reserved ===
@@ -69,7 +72,8 @@ pub(crate) fn reserve(address: SocketAddr) -> io::Result<(Reserved, SocketAddr)>
 impl Reserved {
     /// Takes connections from here on.
     pub(crate) fn listen(self) -> io::Result<Listen> {
-        self.0.listen(TCP_BACKLOG).map(Listen::Tcp)
+        let address = self.0.local_addr()?;
+        self.0.listen(TCP_BACKLOG).map(Listen::Tcp).map_err(|error| unusable(address, &error))
     }
 }
 
