@@ -14,9 +14,9 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use poa_chassis::keyring::Keyring;
-use poa_chassis::layers::unreadable;
 use poa_chassis::{Error, status};
 use poa_proto::Method;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Service, ServiceExt as _};
@@ -77,7 +77,12 @@ impl Forwarder {
 // === impl Route ===
 
 impl Route {
-    async fn forward(self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+    /// Until `deadline`, where the caller has one: whoever calls this holds it to that.
+    async fn forward(
+        self,
+        mut request: Request<Body>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Body>, Error> {
         let shared = &self.shared.0;
         let address = address(&request);
         shared.limiter.charge_address(address, self.method.cost)?;
@@ -96,12 +101,15 @@ impl Route {
             }
         }
         let mut request = whole(request, shared.max_message).await?;
-        let budget = self.budget(&mut request);
+        if let Some(deadline) = deadline {
+            pass_on(&mut request, deadline);
+        }
+        let patience = Duration::from_millis(u64::from(self.method.deadline_ms)) + GRACE;
         let name = upstreams::service(self.method)
             .ok_or_else(|| Error::Internal("a public method has no service behind it".into()))?;
         let down = || Error::DependencyUnavailable { dependency: name };
         let channel = shared.upstreams.channel(name, self.method).ok_or_else(down)?;
-        let answer = tokio::time::timeout(budget, channel.oneshot(request)).await;
+        let answer = tokio::time::timeout(patience, channel.oneshot(request)).await;
         match answer {
             // It counts until its body is dropped, wherever that ends: who does not read the answer has a call open. A
             // stream counts for its account instead.
@@ -121,20 +129,6 @@ impl Route {
             Err(_elapsed) => Err(Error::DeadlineExceeded),
         }
     }
-
-    /// How long to wait for the response headers. A caller's own limit is passed on a little shorter, so that the
-    /// service's answer, which knows more, comes first.
-    fn budget(&self, request: &mut Request<Body>) -> Duration {
-        let cap = Duration::from_millis(u64::from(self.method.deadline_ms)) + GRACE;
-        let asked = request.headers().get("grpc-timeout").and_then(poa_chassis::layers::parse_timeout);
-        let Some(asked) = asked else { return cap };
-        let shorter = asked.saturating_sub(HEAD_START);
-        let millis = shorter.as_millis().clamp(1, 99_999_999);
-        if let Ok(value) = HeaderValue::from_str(&format!("{millis}m")) {
-            request.headers_mut().insert("grpc-timeout", value);
-        }
-        asked.saturating_sub(HEAD_START / 2).min(cap)
-    }
 }
 
 impl Service<Request<axum::body::Body>> for Route {
@@ -152,17 +146,29 @@ impl Service<Request<axum::body::Body>> for Route {
         Box::pin(async move {
             // The caller's time covers all of it. A little less: tonic's own timer would answer CANCELLED.
             let asked = request.headers().get("grpc-timeout").and_then(poa_chassis::layers::parse_timeout);
-            let forwarded = match asked {
-                Some(asked) if asked <= HEAD_START / 2 => Err(Error::DeadlineExceeded),
-                Some(asked) => {
-                    tokio::time::timeout(asked.saturating_sub(HEAD_START / 2), route.forward(request))
-                        .await
-                        .unwrap_or(Err(Error::DeadlineExceeded))
-                }
-                None => route.forward(request).await,
+            let budget = asked.map(|asked| asked.saturating_sub(HEAD_START / 2));
+            // Beyond what a clock counts is without a limit.
+            let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
+            let forwarded = match deadline {
+                // Two timers of no time at all: tonic's might be read first.
+                Some(_) if budget == Some(Duration::ZERO) => Err(Error::DeadlineExceeded),
+                Some(deadline) => tokio::time::timeout_at(deadline, route.forward(request, Some(deadline)))
+                    .await
+                    .unwrap_or(Err(Error::DeadlineExceeded)),
+                None => route.forward(request, None).await,
             };
             Ok(forwarded.unwrap_or_else(|error| status(error).into_http()))
         })
+    }
+}
+
+/// Tells the service how much is left of the caller's time. A little less, so that the service's answer, which knows more,
+/// comes first.
+fn pass_on(request: &mut Request<Body>, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(HEAD_START / 2);
+    let millis = left.as_millis().clamp(1, 99_999_999);
+    if let Ok(value) = HeaderValue::from_str(&format!("{millis}m")) {
+        request.headers_mut().insert("grpc-timeout", value);
     }
 }
 
@@ -187,9 +193,9 @@ async fn whole(request: Request<Body>, max_message: usize) -> Result<Request<Bod
     let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| Error::DeadlineExceeded)?;
     let body = body.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            unreadable(&format!("it is larger than {max_message} bytes"))
+            Error::unreadable(&format!("it is larger than {max_message} bytes"))
         } else {
-            unreadable("it was not sent whole")
+            Error::unreadable("it was not sent whole")
         }
     })?;
     Ok(Request::from_parts(head, Body::new(Full::new(body.to_bytes()))))

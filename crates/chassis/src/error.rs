@@ -188,6 +188,14 @@ fn summary(violations: &[FieldViolation]) -> String {
 
 // === impl Error ===
 
+impl Error {
+    /// The error of a message that cannot be read.
+    pub fn unreadable(why: &str) -> Self {
+        let description = format!("cannot be read: {why}");
+        Self::FieldsInvalid(vec![FieldViolation { field: "(message)".to_owned(), description }])
+    }
+}
+
 impl ServiceError for Error {
     fn code(&self) -> Code {
         match self {

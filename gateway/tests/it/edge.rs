@@ -164,13 +164,17 @@ pub(crate) fn pay(invoice: &str, token: &str) -> Request<PayInvoiceRequest> {
 
 #[tonic::async_trait]
 impl FaucetService for Escrow {
-    /// Refuses with the names of the headers that arrived; hangs where that is asked for.
+    /// Refuses with the names of the headers that arrived, or with the time that is left; hangs where that is asked for.
     async fn pay_invoice(
         &self,
         request: Request<PayInvoiceRequest>,
     ) -> Result<Response<PayInvoiceResponse>, Status> {
         match request.get_ref().invoice.as_str() {
             "hang" => std::future::pending().await,
+            "left" => {
+                let left = poa_chassis::Context::current().and_then(|context| context.remaining());
+                Err(Status::already_exists(format!("{} ms", left.unwrap_or_default().as_millis())))
+            }
             "headers" => {
                 let names: Vec<String> = request.metadata().keys().map(|key| format!("{key:?}")).collect();
                 Err(Status::already_exists(names.join(" ")))

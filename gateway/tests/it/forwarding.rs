@@ -83,6 +83,18 @@ async fn a_service_that_hangs_is_given_up_in_the_callers_time() {
 }
 
 #[tokio::test]
+async fn a_service_is_given_what_is_left_of_the_callers_time_after_its_message_came_in() {
+    let edge = Edge::start(|_| {}).await;
+    let sent_after = Duration::from_millis(600);
+    let body = [0, 0, 0, 0, 6, 10, 4, b'l', b'e', b'f', b't'];
+    let answer = by_hand_after(&edge, "grpc-timeout: 9S\r\n", sent_after, &body, 11).await;
+    let (before, _) = answer.split_once("%20ms").unwrap_or_else(|| panic!("{answer}"));
+    let digits = before.rsplit(|letter: char| !letter.is_ascii_digit()).next().expect("a number");
+    let left: u64 = digits.parse().expect("a number");
+    assert!((1..=8_400).contains(&left), "{left} ms are left");
+}
+
+#[tokio::test]
 async fn what_is_not_public_has_no_route_even_with_a_token() {
     let edge = Edge::start(|_| {}).await;
     let mut internal = AuthInternalServiceClient::new(edge.channel());
@@ -178,13 +190,20 @@ async fn a_caller_who_does_not_send_its_message_is_cut_off_and_reaches_no_servic
 
 /// PayInvoice as a browser's grpc-web client sends it, byte by byte.
 async fn by_hand(edge: &Edge, headers: &str, body: &[u8], announced: usize) -> String {
+    by_hand_after(edge, headers, Duration::ZERO, body, announced).await
+}
+
+/// The same with a pause before the body.
+async fn by_hand_after(edge: &Edge, headers: &str, pause: Duration, body: &[u8], announced: usize) -> String {
     let mut socket = tokio::net::TcpStream::connect(edge.address()).await.expect("a connection");
     let head = format!(
         "POST /poa.escrow.v1.FaucetService/PayInvoice HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\
          content-type: application/grpc-web+proto\r\nauthorization: Bearer {}\r\ncontent-length: {announced}\r\n\r\n",
         edge.token()
     );
-    socket.write_all(&[head.as_bytes(), body].concat()).await.expect("the request");
+    socket.write_all(head.as_bytes()).await.expect("the head");
+    tokio::time::sleep(pause).await;
+    socket.write_all(body).await.expect("the body");
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await;
     read.expect("an answer").expect("an answer");

@@ -19,7 +19,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 
 pub use authorise::{Gate, Port};
 pub use deadline::parse as parse_timeout;
-pub use wire::{grpc_only, unreadable};
+pub use wire::grpc_only;
 
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;

@@ -8,7 +8,6 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, Method, StatusCode, header};
-use poa_common::FieldViolation;
 use tonic::Code;
 
 use crate::error::{Error, status};
@@ -32,15 +31,9 @@ pub async fn grpc_only(request: Request, next: Next) -> Response {
 pub(super) async fn explain(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match unread(response.headers()) {
-        Some(why) => status(unreadable(&why)).into_http(),
+        Some(why) => status(Error::unreadable(&why)).into_http(),
         None => response,
     }
-}
-
-/// The error of a message that cannot be read.
-pub fn unreadable(why: &str) -> Error {
-    let description = format!("cannot be read: {why}");
-    Error::FieldsInvalid(vec![FieldViolation { field: "(message)".to_owned(), description }])
 }
 
 /// Why tonic refused a request before any handler of ours saw it.
