@@ -33,9 +33,15 @@ pub(crate) struct Upstreams {
 /// The connections to one service. Streams have their own, so that open ones leave room for calls; the probe too.
 #[derive(Debug)]
 struct Service {
-    calls: Vec<Channel>,
-    streams: Vec<Channel>,
+    calls: Turns<Channel>,
+    streams: Turns<Channel>,
     probe: Channel,
+}
+
+/// Several that do the same, in turn.
+#[derive(Debug)]
+struct Turns<T> {
+    of: Vec<T>,
     next: AtomicUsize,
 }
 
@@ -51,14 +57,20 @@ impl Upstreams {
     pub(crate) fn new(peers: &Peers, connections: usize) -> io::Result<Self> {
         let mut channels = BTreeMap::new();
         for name in SERVICES {
-            // A deployment may go without it.
-            if DISPENSABLE.contains(&name) && peers.channel(name).is_err() {
-                tracing::warn!(service = name, "has no address: its methods answer that it is down");
-                continue;
-            }
-            let some = || (0..connections.max(1)).map(|_| peers.channel(name)).collect::<io::Result<_>>();
-            let (calls, streams, probe) = (some()?, some()?, peers.channel(name)?);
-            channels.insert(name, Service { calls, streams, probe, next: AtomicUsize::new(0) });
+            let probe = match peers.channel(name) {
+                Ok(probe) => probe,
+                // A deployment may go without it.
+                Err(error) if DISPENSABLE.contains(&name) && error.kind() == io::ErrorKind::NotFound => {
+                    tracing::warn!(service = name, "has no address: its methods answer that it is down");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let some = || {
+                let channels = (0..connections.max(1)).map(|_| peers.channel(name));
+                channels.collect::<io::Result<_>>().map(Turns::new)
+            };
+            channels.insert(name, Service { calls: some()?, streams: some()?, probe });
         }
         Ok(Self { channels: Arc::new(channels) })
     }
@@ -66,9 +78,8 @@ impl Upstreams {
     /// The next channel to a service for a method of it, in turn; none where the deployment goes without the service.
     pub(crate) fn channel(&self, service: &str, method: &Method) -> Option<Channel> {
         let service = self.channels.get(service)?;
-        let turn = service.next.fetch_add(1, Ordering::Relaxed);
         let channels = if method.server_streaming { &service.streams } else { &service.calls };
-        channels.get(turn.checked_rem(channels.len())?).cloned()
+        channels.next().cloned()
     }
 
     /// Keeps the latch ready while every indispensable service says that it serves.
@@ -111,8 +122,57 @@ impl Upstreams {
     }
 }
 
+// === impl Turns ===
+
+impl<T> Turns<T> {
+    fn new(of: Vec<T>) -> Self {
+        Self { of, next: AtomicUsize::new(0) }
+    }
+
+    fn next(&self) -> Option<&T> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.of.get(turn.checked_rem(self.of.len())?)
+    }
+}
+
 async fn serves(channel: &Channel) -> bool {
     let mut client = HealthClient::new(channel.clone());
     let check = client.check(HealthCheckRequest { service: String::new() });
     tokio::time::timeout(PROBE_TIMEOUT, check).await.is_ok_and(|answer| answer.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use poa_chassis::keyring::{Keyring, provision};
+    use poa_chassis::{Target, system_env};
+
+    use super::*;
+
+    /// The channels of a gateway with addresses of everything, and this one of search.
+    async fn with_search(address: Option<&str>) -> io::Result<Upstreams> {
+        let (keys, env) = (tempfile::tempdir()?, system_env());
+        provision(keys.path(), &["gateway"], &env)?;
+        let keyring = Arc::new(Keyring::open(keys.path(), "gateway", "test", &env)?);
+        let others = SERVICES.iter().filter(|name| !DISPENSABLE.contains(name));
+        let others = others.map(|name| ((*name).to_owned(), "http://127.0.0.1:1"));
+        let targets = others.chain(address.map(|address| ("search".to_owned(), address)));
+        let targets = targets.map(|(name, address)| (name, Target::Address(address.to_owned())));
+        Upstreams::new(&Peers::new(targets.collect(), keyring), 2)
+    }
+
+    #[tokio::test]
+    async fn a_deployment_may_go_without_search_but_not_with_a_malformed_address_of_it() {
+        assert!(with_search(Some("http://127.0.0.1:1")).await.unwrap().channels.contains_key("search"));
+        assert!(!with_search(None).await.unwrap().channels.contains_key("search"));
+        let refused = with_search(Some("search:50055")).await.unwrap_err();
+        assert!(refused.to_string().contains("peers.search"), "{refused}");
+    }
+
+    #[test]
+    fn each_has_its_turn() {
+        let turns = Turns::new(vec!["a", "b", "c"]);
+        let taken: Vec<_> = (0..6).filter_map(|_| turns.next()).collect();
+        assert_eq!(taken, [&"a", &"b", &"c", &"a", &"b", &"c"]);
+        assert_eq!(Turns::<&str>::new(Vec::new()).next(), None);
+    }
 }
