@@ -12,6 +12,9 @@ use crate::Error;
 pub(crate) const MAX_CONNECTIONS: u32 = 4;
 /// An idle transaction is a bug or a dead peer; its locks must not outlive it for long.
 const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the server looks, in the middle of a statement, whether the one who asked is still there: what is given up
+/// here soon ends there, and does not run beside the connections that may be open. PostgreSQL has it from 14 on.
+const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The database of one service.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -107,6 +110,7 @@ impl DatabaseConfig {
             ("statement_timeout", self.statement_timeout_ms.to_string()),
             ("lock_timeout", self.lock_timeout_ms.to_string()),
             ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT.as_millis().to_string()),
+            ("client_connection_check_interval", CLIENT_CHECK_INTERVAL.as_millis().to_string()),
         ]))
     }
 }

@@ -19,8 +19,9 @@ use sqlx::{Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr};
 use tokio::time::error::Elapsed;
 
 /// The executor of plain reads: `sqlx::query("SELECT …").fetch_all(db.read())`. Each waits for a connection at most the
-/// configured time, and for its answer at most the configured time; then the connection is left, and the error says
-/// that the database is not available. A result is read whole before the first row is given out.
+/// configured time, and for its answer at most the configured time; then the connection is left, the server ends the
+/// statement within a second, and the error says that the database is not available: whether it is silent or slow cannot be
+/// told from here. A result is read whole before the first row is given out.
 pub struct Reader {
     pool: PgPool,
     /// How long an answer may take.

@@ -116,6 +116,29 @@ async fn a_read_of_a_silent_connection_ends_and_the_next_one_is_answered() -> Te
 }
 
 #[tokio::test]
+async fn a_read_that_is_given_up_ends_at_the_server_too() -> TestResult {
+    let url = poa_testkit::fresh_database("storage").await;
+    let config = DatabaseConfig {
+        statement_timeout_ms: 120_000,
+        read_timeout_ms: 500,
+        ..DatabaseConfig::new(url).with_max_connections(2)
+    };
+    let db = poa_storage::Database::connect(&config, &migrator()).await?;
+    let read = sqlx::query("SELECT pg_sleep(100)").execute(db.read());
+    let outcome = tokio::time::timeout(SOON, read).await?.map_err(Error::from);
+    assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    poa_testkit::eventually(SOON, "the server has ended it", async || {
+        let running = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%pg_sleep%'",
+        );
+        running.fetch_one(db.read()).await.is_ok_and(|running| running == 0)
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn callers_who_leave_a_silent_connection_do_not_cost_the_pool_its_place() -> TestResult {
     let (db, proxy) = impatient_database_behind_proxy(1).await;
     for turn in 1..=2 {
