@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod data_dir;
 mod env;
 mod error;
 mod id;
 mod money;
 
+pub use data_dir::default_data_dir;
 pub use env::{Clock, Entropy, Env, Timestamp};
 pub use error::{Code, FieldViolation, ServiceError, Violations};
 pub use id::{

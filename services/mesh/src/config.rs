@@ -4,13 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use poa_chassis::config::{LogConfig, LogFormat, ServerConfig};
-use poa_common::Network;
+use poa_common::{Network, default_data_dir};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
-
-/// Where data goes where nothing else is said, for root: PostgreSQL runs as another user there, who cannot enter
-/// root's home.
-const SYSTEM_DATA: &str = "/var/lib/proof-of-agent";
 
 /// The configuration of the mesh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,7 +57,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            data_dir: default_data_dir(),
+            data_dir: default_data_dir(|name| std::env::var_os(name)),
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9100)),
             network: Network::Simulated,
@@ -74,18 +70,6 @@ impl Default for Config {
             attestation: poa_attestation::Config::default(),
             search: poa_search::Config::default(),
         }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "where a user's data goes is the environment's to say")]
-fn default_data_dir() -> PathBuf {
-    let named = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = named("HOME");
-    match (named("XDG_DATA_HOME"), home) {
-        (_, Some(home)) if home == std::path::Path::new("/root") => SYSTEM_DATA.into(),
-        (Some(data), _) => data.join("proof-of-agent"),
-        (None, Some(home)) => home.join(".local/share/proof-of-agent"),
-        (None, None) => SYSTEM_DATA.into(),
     }
 }
 

@@ -5,6 +5,7 @@ mod databases;
 mod processes;
 mod provision;
 mod run;
+mod say;
 mod stage;
 
 use std::path::PathBuf;

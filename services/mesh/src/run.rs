@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::databases::Databases;
 use crate::provision;
+use crate::say::say;
 use crate::stage::{Stage, Wiring};
 
 /// The services behind the gateway.
@@ -49,7 +50,7 @@ pub(crate) async fn mesh(mut config: Config) -> Result<(), BuildError> {
         () = signalled() => Ok(()),
         outcome = running => outcome,
     };
-    println!("\nstopping: calls in flight may finish, the data stays");
+    say("\nstopping: calls in flight may finish, the data stays");
     exit_on_next_signal();
     servers.stop().await;
     databases.stop().await?;
@@ -186,7 +187,7 @@ fn welcome(config: &Config, address: SocketAddr, admin: SocketAddr) {
         .map(|mesh| mesh.with_file_name("poa"))
         .filter(|poa| poa.exists())
         .map_or_else(|| "poa".to_owned(), |poa| shortened(&poa));
-    println!(
+    say(format_args!(
         "\nProof of Agent is up on the {network} network.\n\n\
          \x20 gRPC, grpc-web and a page   http://localhost:{port}\n\
          \x20 metrics and health          http://{admin}/metrics\n\
@@ -197,7 +198,7 @@ fn welcome(config: &Config, address: SocketAddr, admin: SocketAddr) {
         config.data_dir.display(),
         config.keys_dir().join("admin.token").display(),
         if port == 3000 { String::new() } else { format!(" --endpoint http://localhost:{port}") },
-    );
+    ));
 }
 
 /// A path as a person would type it from here.

@@ -9,12 +9,16 @@ use std::time::Duration;
 use poa_chassis::BuildError;
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::sync::watch;
 
+use crate::say::say;
+
 /// util-linux's way to end a process with the one that started it, even where that one is killed.
 const SETPRIV: &str = "/usr/bin/setpriv";
+/// Bytes of a line that are passed on in one piece: more than a log's line has.
+const MAX_LINE: u64 = 64 * 1_024;
 
 /// What to start.
 pub(super) struct Spec {
@@ -157,7 +161,7 @@ impl Child {
     }
 
     fn signal(&self, signal: Signal) {
-        // While it is not waited for, the number is still its own.
+        // Once it is known to have ended, the number may be another's.
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).filter(|_| self.lives());
         if let Some(pid) = pid {
             let _has_ended_meanwhile = kill_process(pid, signal);
@@ -190,11 +194,14 @@ fn command(server: &str) -> Result<Command, BuildError> {
 
 /// Passes its lines on under its name, and learns from them how far it is.
 async fn listen(name: &str, pipe: impl AsyncRead + Unpin, report: &watch::Sender<Progress>) {
-    let mut lines = BufReader::new(pipe).lines();
-    // A line that is no text ends the listening, and with it the process, at its next line.
-    while let Ok(Some(line)) = lines.next_line().await {
-        println!("{name:<14} | {line}");
-        if let Some(listens) = addresses(&line) {
+    let mut pipe = BufReader::new(pipe);
+    let mut bytes = Vec::new();
+    // To the end, whatever comes: who writes into a pipe that nobody reads stands still, or ends.
+    while let Ok(1..) = (&mut pipe).take(MAX_LINE).read_until(b'\n', &mut bytes).await {
+        let line = String::from_utf8_lossy(&bytes);
+        let line = line.trim_end_matches(['\r', '\n']);
+        say(format_args!("{name:<14} | {line}"));
+        if let Some(listens) = addresses(line) {
             let serves = line.contains("serving");
             report.send_if_modified(|progress| {
                 let news = progress.listens.is_none() || (serves && !progress.serves);
@@ -203,6 +210,7 @@ async fn listen(name: &str, pipe: impl AsyncRead + Unpin, report: &watch::Sender
                 news
             });
         }
+        bytes.clear();
     }
 }
 
@@ -242,5 +250,15 @@ mod tests {
         }
         assert_eq!(addresses("address=127.0.0.1:1 admin_address=127.0.0.1:2"), None, "somebody else's line");
         assert_eq!(addresses("poa_chassis::server: draining"), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_text_and_what_has_no_end_is_passed_over() {
+        let (report, progress) = watch::channel(Progress::default());
+        let serving = b"poa_chassis::server: serving address=127.0.0.1:1 admin_address=127.0.0.1:2";
+        let endless = vec![b'x'; 2 * 64 * 1_024];
+        let said = [b"\xff\xfe\n".as_slice(), &endless, b"\n", serving].concat();
+        listen("test", said.as_slice(), &report).await;
+        assert!(progress.borrow().serves);
     }
 }

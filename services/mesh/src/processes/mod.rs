@@ -18,8 +18,9 @@ use crate::config::Config;
 use crate::databases::Databases;
 use crate::provision;
 use crate::run::prepare;
+use crate::say::say;
 use child::{Child, Spec};
-use settings::{SERVERS, Server};
+use settings::{Kind, SERVERS, Server};
 
 /// Replicas of each server: their connections must fit into PostgreSQL's default of 100.
 const MAX_REPLICAS: u16 = 3;
@@ -64,7 +65,7 @@ pub(crate) async fn run(mut config: Config, options: Options) -> Result<(), Buil
         () = signalled() => Ok(()),
         outcome = running => outcome,
     };
-    println!("\nstopping: calls in flight may finish, the data stays");
+    say("\nstopping: calls in flight may finish, the data stays");
     exit_on_next_signal();
     fleet.stop().await;
     databases.stop().await?;
@@ -84,26 +85,18 @@ impl Fleet {
             let first = self.children.len();
             for number in 1..=self.options.replicas {
                 let own = self.placed(server, config, number)?;
-                let name = format!("{}-{number}", server.name);
-                let mut child = Child::spawn(Spec {
-                    server: server.name,
-                    settings: settings::write(
-                        &self.folder,
-                        &name,
-                        config,
-                        server,
-                        own,
-                        self.options.replicas,
-                    )?,
-                    database: server.database(config),
-                    name,
-                })?;
+                let name = format!("{}-{number}", server.kind.name());
+                let settings =
+                    settings::write(&self.folder, &name, config, server.kind, own, self.options.replicas)?;
+                let database = server.kind.database(config);
+                let child = Child::spawn(Spec { server: server.kind.name(), name, settings, database })?;
+                // Before it is waited for: one that does not come up has to be stopped, too.
+                let child = self.children.push_mut(child);
                 child.listening(SERVING_WITHIN).await?;
                 // One process has the simulated node, and it should be the first.
                 if server.one_serves && number == 1 {
                     child.serving(SERVING_WITHIN).await?;
                 }
-                self.children.push(child);
             }
             let started = self.children.iter_mut().skip(first);
             for child in started.take(if server.one_serves { 1 } else { usize::MAX }) {
@@ -115,19 +108,20 @@ impl Fleet {
 
     /// A server's settings with the ports of this replica and the addresses of its peers.
     fn placed(&self, server: &Server, config: &Config, number: u16) -> Result<ServerConfig, BuildError> {
-        let mut own = server.settings(config);
+        let mut own = server.kind.settings(config);
         let step = (number - 1) * PORT_STEP;
         for address in [&mut own.listen, &mut own.admin_listen] {
             let port = if self.options.any_port { 0 } else { port_of(*address, step)? };
             address.set_port(port);
         }
         own.log.filter = format!("{},poa_chassis::server=info", config.log.filter);
-        own.peers = server.calls.iter().map(|peer| ((*peer).to_owned(), self.addresses_of(peer))).collect();
+        own.peers =
+            server.calls.iter().map(|peer| (peer.name().to_owned(), self.addresses_of(*peer))).collect();
         Ok(own)
     }
 
-    fn addresses_of(&self, server: &str) -> String {
-        let replicas = self.children.iter().filter(|child| child.server() == server);
+    fn addresses_of(&self, server: Kind) -> String {
+        let replicas = self.children.iter().filter(|child| child.server() == server.name());
         let addresses: Vec<String> =
             replicas.filter_map(Child::address).map(|address| format!("http://{address}")).collect();
         addresses.join(",")
@@ -149,7 +143,7 @@ impl Fleet {
             if left == 0 {
                 return Err(format!("{name} {how}, and no {server} is left").into());
             }
-            println!("{name} {how}; {left} of {server} left, the mesh goes on");
+            say(format_args!("{name} {how}; {left} of {server} left, the mesh goes on"));
         }
     }
 
@@ -157,7 +151,7 @@ impl Fleet {
     async fn stop(mut self) {
         for server in SERVERS.iter().rev() {
             let mut replicas: Vec<&mut Child> =
-                self.children.iter_mut().filter(|child| child.server() == server.name).collect();
+                self.children.iter_mut().filter(|child| child.server() == server.kind.name()).collect();
             replicas.iter().for_each(|child| child.terminate());
             for child in &mut replicas {
                 child.ended_or_killed(STOP_WITHIN).await;
@@ -167,25 +161,25 @@ impl Fleet {
 
     /// Tells a person, and a script, what runs where.
     fn welcome(&self, config: &Config) {
-        println!(
+        say(format_args!(
             "\nProof of Agent is up on the {} network, in {} processes.\n",
             config.network,
             self.children.len()
-        );
+        ));
         for child in &self.children {
-            println!("  {child}");
+            say(format_args!("  {child}"));
         }
-        println!(
+        say(format_args!(
             "\n  data                {}\n  operator's token    {}\n",
             config.data_dir.display(),
             config.keys_dir().join("admin.token").display()
-        );
+        ));
         if self.options.replicas > 1 {
-            println!(
-                "Clients use any gateway. One escrow serves and the others stand by: the simulated node is in its process."
+            say(
+                "Clients use any gateway. One escrow serves and the others stand by: the simulated node is in its process.",
             );
         }
-        println!("Ctrl-C stops them; the data stays.\n");
+        say("Ctrl-C stops them; the data stays.\n");
     }
 }
 

@@ -11,42 +11,64 @@ use secrecy::SecretString;
 
 use crate::config::Config;
 
+/// The servers that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Auth,
+    Escrow,
+    Attestation,
+    Task,
+    Search,
+    Gateway,
+}
+
 /// A server, and whom it calls.
 pub(super) struct Server {
-    /// Its name, which is its program's after `poa-`.
-    pub(super) name: &'static str,
+    pub(super) kind: Kind,
     /// The servers that it calls, which are started before it.
-    pub(super) calls: &'static [&'static str],
+    pub(super) calls: &'static [Kind],
     /// Whether one replica serves and the others stand by.
     pub(super) one_serves: bool,
 }
 
 /// From the inside out.
 pub(super) const SERVERS: [Server; 6] = [
-    Server { name: "auth", calls: &[], one_serves: false },
-    Server { name: "escrow", calls: &[], one_serves: true },
-    Server { name: "attestation", calls: &["auth"], one_serves: false },
-    Server { name: "task", calls: &["escrow", "attestation"], one_serves: false },
-    Server { name: "search", calls: &["auth", "task", "attestation"], one_serves: false },
+    Server { kind: Kind::Auth, calls: &[], one_serves: false },
+    Server { kind: Kind::Escrow, calls: &[], one_serves: true },
+    Server { kind: Kind::Attestation, calls: &[Kind::Auth], one_serves: false },
+    Server { kind: Kind::Task, calls: &[Kind::Escrow, Kind::Attestation], one_serves: false },
+    Server { kind: Kind::Search, calls: &[Kind::Auth, Kind::Task, Kind::Attestation], one_serves: false },
     Server {
-        name: "gateway",
-        calls: &["auth", "task", "escrow", "attestation", "search"],
+        kind: Kind::Gateway,
+        calls: &[Kind::Auth, Kind::Task, Kind::Escrow, Kind::Attestation, Kind::Search],
         one_serves: false,
     },
 ];
 
-// === impl Server ===
+// === impl Kind ===
 
-impl Server {
+impl Kind {
+    /// Its name, which is its program's after `poa-`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Escrow => "escrow",
+            Self::Attestation => "attestation",
+            Self::Task => "task",
+            Self::Search => "search",
+            Self::Gateway => "gateway",
+        }
+    }
+
     /// What every server has, of this one.
-    pub(super) fn settings(&self, config: &Config) -> ServerConfig {
-        match self.name {
-            "auth" => config.auth.server.clone(),
-            "escrow" => config.escrow.server.clone(),
-            "attestation" => config.attestation.server.clone(),
-            "task" => config.task.server.clone(),
-            "search" => config.search.server.clone(),
-            _gateway => ServerConfig {
+    pub(super) fn settings(self, config: &Config) -> ServerConfig {
+        match self {
+            Self::Auth => config.auth.server.clone(),
+            Self::Escrow => config.escrow.server.clone(),
+            Self::Attestation => config.attestation.server.clone(),
+            Self::Task => config.task.server.clone(),
+            Self::Search => config.search.server.clone(),
+            Self::Gateway => ServerConfig {
                 listen: config.listen,
                 admin_listen: config.admin_listen,
                 ..config.gateway.server.clone()
@@ -55,30 +77,30 @@ impl Server {
     }
 
     /// Where its database is, where it has one.
-    pub(super) fn database(&self, config: &Config) -> Option<SecretString> {
-        match self.name {
-            "auth" => Some(config.auth.database.url.clone()),
-            "escrow" => Some(config.escrow.database.url.clone()),
-            "attestation" => Some(config.attestation.database.url.clone()),
-            "task" => Some(config.task.database.url.clone()),
-            "search" => Some(config.search.database.url.clone()),
-            _gateway => None,
+    pub(super) fn database(self, config: &Config) -> Option<SecretString> {
+        match self {
+            Self::Auth => Some(config.auth.database.url.clone()),
+            Self::Escrow => Some(config.escrow.database.url.clone()),
+            Self::Attestation => Some(config.attestation.database.url.clone()),
+            Self::Task => Some(config.task.database.url.clone()),
+            Self::Search => Some(config.search.database.url.clone()),
+            Self::Gateway => None,
         }
     }
 
     /// All its settings, as a file. The URL of the database is masked in it.
-    fn print(&self, config: &Config, server: ServerConfig, replicas: u16) -> Result<String, ConfigError> {
-        match self.name {
-            "auth" => print(&poa_auth::Config { server, ..config.auth.clone() }),
-            "escrow" => {
+    fn print(self, config: &Config, server: ServerConfig, replicas: u16) -> Result<String, ConfigError> {
+        match self {
+            Self::Auth => print(&poa_auth::Config { server, ..config.auth.clone() }),
+            Self::Escrow => {
                 let mut escrow = poa_escrow::Config { server, ..config.escrow.clone() };
                 escrow.lightning.standby = replicas > 1;
                 print(&escrow)
             }
-            "attestation" => print(&poa_attestation::Config { server, ..config.attestation.clone() }),
-            "task" => print(&poa_task::Config { server, ..config.task.clone() }),
-            "search" => print(&poa_search::Config { server, ..config.search.clone() }),
-            _gateway => print(&poa_gateway::Config { server, ..config.gateway.clone() }),
+            Self::Attestation => print(&poa_attestation::Config { server, ..config.attestation.clone() }),
+            Self::Task => print(&poa_task::Config { server, ..config.task.clone() }),
+            Self::Search => print(&poa_search::Config { server, ..config.search.clone() }),
+            Self::Gateway => print(&poa_gateway::Config { server, ..config.gateway.clone() }),
         }
     }
 }
@@ -88,7 +110,7 @@ pub(super) fn write(
     folder: &Path,
     name: &str,
     config: &Config,
-    server: &Server,
+    server: Kind,
     own: ServerConfig,
     replicas: u16,
 ) -> Result<PathBuf, BuildError> {
