@@ -36,7 +36,7 @@ pub use poa_common::{AccountId, AgentId, Env, Msat, Network, TaskId, Timestamp};
 /// The receipt protocol: statements, bundles, trust roots, offline verification.
 pub use proof_of_agent as receipts;
 /// The status codes of gRPC.
-pub use tonic::Code;
+pub use tonic::{Code, Status};
 
 /// The messages of the contract, as generated.
 pub mod api {

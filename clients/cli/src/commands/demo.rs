@@ -6,7 +6,7 @@ use clap::Args;
 use poa_sdk::api::task::Task;
 use poa_sdk::receipts::{Bundle, Policy, TrustRoot, verify};
 use poa_sdk::worker::Worker;
-use poa_sdk::{Network, pinned_trust_root};
+use poa_sdk::{Client, Network, pinned_trust_root};
 use serde_json::{Value as Json, json};
 
 use super::demo_steps::{Party, WordStatistics, hire, move_out, put_to_work, settle, until_ready};
@@ -52,24 +52,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<(), Failure> {
     let mut story = Story { out: app.out, step: 0 };
 
     let client = app.client()?;
-    let info = client.server_info().await?;
-    if info.network != Network::Simulated.as_str() || !info.faucet {
-        let message = format!("the demo pays with a faucet, and {} is {}", app.endpoint()?, info.network);
-        return Err(Failure::new(Exit::Refused, message).hint("start a simulated mesh: `make run`"));
-    }
-    let root = pinned_trust_root(&info)?;
-    keep(&folder, "trust-root.json", &root.to_json()?)?;
-    story.tell(
-        "Meet the mesh",
-        &format!(
-            "{} on the {} network. Its keys are pinned: {}",
-            app.endpoint()?,
-            info.network,
-            root.digest()
-        ),
-        json!({ "event": "pinned", "trust_root": root.digest().to_string() }),
-    )?;
-
+    let root = meet(&mut story, app, &client, &folder).await?;
     let requester = Party::register(&client, "demo-ada").await?;
     let owner = Party::register(&client, "demo-bob").await?;
     story.tell(
@@ -113,6 +96,28 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<(), Failure> {
     balances(&mut story, &requester, &owner, &task, credited).await?;
     out_again(&mut story, &owner, &task).await?;
     story.end(&folder)
+}
+
+/// Pins the keys of a mesh whose sats are worth nothing.
+async fn meet(story: &mut Story, app: &App, client: &Client, folder: &Path) -> Result<TrustRoot, Failure> {
+    let info = client.server_info().await?;
+    if info.network != Network::Simulated.as_str() || !info.faucet {
+        let message = format!("the demo pays with a faucet, and {} is {}", app.endpoint()?, info.network);
+        return Err(Failure::new(Exit::Refused, message).hint("start a simulated mesh: `make run`"));
+    }
+    let root = pinned_trust_root(&info)?;
+    keep(folder, "trust-root.json", &root.to_json()?)?;
+    story.tell(
+        "Meet the mesh",
+        &format!(
+            "{} on the {} network. Its keys are pinned: {}",
+            app.endpoint()?,
+            info.network,
+            root.digest()
+        ),
+        json!({ "event": "pinned", "trust_root": root.digest().to_string() }),
+    )?;
+    Ok(root)
 }
 
 /// Hires, and follows the task to its end.

@@ -16,7 +16,7 @@ pub(crate) struct DoctorArgs {
     /// http://localhost:3000].
     #[arg(long, env = "POA_ADMIN_ENDPOINT", value_delimiter = ',', value_name = "URL")]
     pub(super) admin_endpoint: Vec<String>,
-    /// The file with the operator's token, for the ledger's audit [default: the data folder's].
+    /// The file with the operator's token, for the ledger's audit. Without it nobody is sent one.
     #[arg(long, env = "POA_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
     /// The data folder of a mesh on this machine [default: where `poa-mesh` keeps it].

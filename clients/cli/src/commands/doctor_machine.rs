@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use poa_common::default_data_dir;
 use poa_sdk::Endpoint;
 use rustix::process::{Resource, getrlimit};
 
@@ -24,8 +25,6 @@ const OLDEST_POSTGRES: u32 = 15;
 const DESCRIPTORS: u64 = 4_096 + 256;
 /// Files of the keys' folder that anybody may read: they hold public keys.
 const PUBLIC_KEYS: [&str; 3] = ["jwks.json", "services.json", "trust-root.json"];
-/// Where the data of a mesh goes that root starts.
-const SYSTEM_DATA: &str = "/var/lib/proof-of-agent";
 
 /// The profile's files are nobody else's.
 pub(super) fn profile(app: &App, report: &mut Report) {
@@ -54,17 +53,7 @@ pub(super) fn data_folder(app: &App, args: &DoctorArgs) -> Option<PathBuf> {
         return args.data_dir.clone();
     }
     let local = app.endpoint().is_ok_and(|uri| uri == Endpoint::LOCAL);
-    default_data_folder().filter(|folder| local && folder.is_dir())
-}
-
-/// Where `poa-mesh` keeps its data where nothing else is said.
-fn default_data_folder() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    match (set("XDG_DATA_HOME"), set("HOME")) {
-        (_, Some(home)) if home == Path::new("/root") => Some(SYSTEM_DATA.into()),
-        (Some(data), _) => Some(data.join("proof-of-agent")),
-        (None, home) => home.map(|home| home.join(".local/share/proof-of-agent")),
-    }
+    Some(default_data_dir(|name| std::env::var_os(name))).filter(|folder| local && folder.is_dir())
 }
 
 /// What is in the data folder of a mesh: keys, room, the cluster's version.

@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use poa_sdk::api::auth::GetServerInfoResponse;
 use poa_sdk::api::task::ListTasksRequest;
 use poa_sdk::receipts::Checkpoint;
-use poa_sdk::{Admin, Client, Code, Endpoint, Error, Network, grpc_web, http_get, pinned_trust_root};
+use poa_sdk::{
+    Admin, Client, Code, Endpoint, Error, Network, Status, Timestamp, grpc_web, http_get, pinned_trust_root,
+};
 
 use super::doctor::{DoctorArgs, Report};
 use crate::app::{App, secret_from};
@@ -32,6 +34,9 @@ const ADMIN_PORTS: [(u16, &str); 6] = [
     (9104, "attestation"),
     (9105, "search"),
 ];
+
+/// Who keeps the ledger.
+const LEDGER: &str = "escrow";
 
 /// Whether the mesh can be reached, and how.
 pub(super) async fn reach(app: &App, report: &mut Report) -> Option<GetServerInfoResponse> {
@@ -60,7 +65,7 @@ pub(super) async fn reach(app: &App, report: &mut Report) -> Option<GetServerInf
     match grpc_web(endpoint, PATIENCE).await {
         Ok(answer) if answer.status == 200 && answer.content_type.starts_with("application/grpc-web") => {
             report.ok("grpc-web", "answers too: web pages can call");
-            clock(answer.date.map(|date| (app, date)), &client, report);
+            clock(answer.date, &client, report);
         }
         Ok(answer) => report.warning(
             "grpc-web",
@@ -94,8 +99,8 @@ fn encryption(client: &Client, endpoint: &Endpoint, report: &mut Report) {
     }
 }
 
-fn clock(date: Option<(&App, poa_sdk::Timestamp)>, client: &Client, report: &mut Report) {
-    let Some((_, date)) = date else {
+fn clock(date: Option<Timestamp>, client: &Client, report: &mut Report) {
+    let Some(date) = date else {
         report.skipped("clock", "the server does not tell its time");
         return;
     };
@@ -174,6 +179,9 @@ pub(super) async fn account(app: &App, report: &mut Report) {
     };
     match within(session.account()).await {
         Ok(account) => report.ok("account", format!("signed in as {}", account.username)),
+        Err(error) if matches!(error.code(), Some(Code::Unavailable | Code::DeadlineExceeded)) => {
+            return down("account", "auth", &error, report);
+        }
         Err(error) => {
             report.problem("account", format!("the server does not accept it: {error}"), "run `poa login`");
             return;
@@ -236,14 +244,17 @@ pub(super) async fn operators(app: &App, args: &DoctorArgs, data: Option<&Path>,
         args.admin_endpoint.is_empty() && answers.iter().skip(1).all(|(_, _, answer)| answer.is_err());
     let mut open = Vec::new();
     for (name, uri, answer) in answers.iter().take(if alone { 1 } else { answers.len() }) {
-        let name = if alone { "the mesh" } else { name };
+        let shown = if alone { "the mesh" } else { name };
         match answer {
             Ok(answer) => {
-                open.push(uri.clone());
-                readiness(name, answer.status, &answer.body, report);
+                // The token of the operator is for the ledger's server alone, where it is known which that is.
+                if alone || name == LEDGER || !args.admin_endpoint.is_empty() {
+                    open.push(uri.clone());
+                }
+                readiness(shown, answer.status, &answer.body, report);
             }
             Err(error) => {
-                let message = format!("{name}: nobody answers at {uri}: {error}");
+                let message = format!("{shown}: nobody answers at {uri}: {error}");
                 report.problem("ready", message, "start it, or say where its admin port is");
             }
         }
@@ -271,12 +282,14 @@ fn readiness(name: &str, status: u16, body: &[u8], report: &mut Report) {
 }
 
 async fn audit(app: &App, args: &DoctorArgs, data: Option<&Path>, admin: &[String], report: &mut Report) {
-    let known = data.map(|folder| folder.join("keys/admin.token")).filter(|file| file.is_file());
-    let Some(file) = args.token_file.clone().or(known) else {
-        report.skipped("ledger", "not audited: give the operator's token with --token-file FILE");
+    // One that lies in a folder is not taken unasked: whoever answers at a port of this machine would be sent it.
+    let Some(file) = &args.token_file else {
+        let known = data.map(|folder| folder.join("keys/admin.token")).filter(|file| file.is_file());
+        let file = known.map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
+        report.skipped("ledger", format!("not audited: give the operator's token with --token-file {file}"));
         return;
     };
-    let token = match secret_from(&file) {
+    let token = match secret_from(file) {
         Ok(token) => token,
         Err(failure) => {
             report.skipped("ledger", format!("not audited: {}", failure.message()));
@@ -327,6 +340,9 @@ async fn audit(app: &App, args: &DoctorArgs, data: Option<&Path>, admin: &[Strin
 async fn within<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(answer) => answer,
-        Err(_elapsed) => Err(Error::Contract(format!("no answer within {} s", PATIENCE.as_secs()))),
+        Err(_elapsed) => {
+            let late = format!("no answer within {} s", PATIENCE.as_secs());
+            Err(Status::deadline_exceeded(late).into())
+        }
     }
 }
