@@ -5,9 +5,16 @@ use serde_json::Value;
 
 /// Runs the doctor over every admin port; answers with its exit code and its report.
 fn examined(mesh: &Deployment, admins: &str, person: &Poa) -> (i32, Value) {
+    let data = data_folder(mesh);
+    let token = mesh.admin_token_file();
+    let token = token.to_str().expect("a path");
+    let words = ["doctor", "--json", "--data-dir", &data, "--admin-endpoint", admins, "--token-file", token];
+    report(person, &words)
+}
+
+fn data_folder(mesh: &Deployment) -> String {
     let keys = mesh.keys_folder();
-    let data = keys.parent().and_then(std::path::Path::to_str).expect("a path");
-    report(person, &["doctor", "--json", "--data-dir", data, "--admin-endpoint", admins])
+    keys.parent().and_then(std::path::Path::to_str).expect("a path").to_owned()
 }
 
 fn report(person: &Poa, words: &[&str]) -> (i32, Value) {
@@ -40,6 +47,10 @@ async fn the_doctor_finds_a_mesh_well_and_then_the_server_that_was_stopped() {
     }
     let ready = with_status(&well, "ok").iter().filter(|check| **check == "ready").count();
     assert_eq!(ready, admins.len(), "{well:#}");
+    let (folder, all) = (data_folder(&mesh), admins.join(","));
+    let words = ["doctor", "--json", "--data-dir", &folder, "--admin-endpoint", &all];
+    let (_, unasked) = report(&alice, &words);
+    assert!(with_status(&unasked, "skipped").contains(&"ledger"), "a token is not sent unasked: {unasked:#}");
 
     assert_eq!(mesh.terminate("escrow").await, Some(0));
     let (code, ill) = examined(&mesh, &admins.join(","), &alice);

@@ -1,11 +1,14 @@
 //! Two processes of each server: one of each is killed while tasks run, nothing is lost and calls go on.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use poa_e2e::{Poa, Replicated};
 use poa_sdk::api::task::task;
-use poa_testkit::eventually;
+use poa_testkit::{binary, eventually};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::kills::{TASKS, ended, offer, requester, states};
 
@@ -72,6 +75,47 @@ async fn servers_end_with_the_one_who_runs_them_even_where_that_is_killed_and_no
     })
     .await;
     end_the_database(&mesh);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_whose_lines_nobody_reads_any_more_go_on_and_are_stopped_in_order() {
+    let data = tempfile::tempdir().expect("a data folder");
+    // The user of PostgreSQL has to enter it.
+    std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(0o755)).expect("an open folder");
+    let mut runner = tokio::process::Command::new(binary("poa-mesh"))
+        .args(["processes", "--any-port", "--data"])
+        .arg(data.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the runner starts");
+    let (out, err) = (runner.stdout.take().expect("a pipe"), runner.stderr.take().expect("a pipe"));
+    let mut pids = Vec::new();
+    let up = async {
+        let mut lines = BufReader::new(out).lines();
+        while let Some(line) = lines.next_line().await.expect("a line") {
+            let pid =
+                line.split_once(" pid ").and_then(|(_, pid)| pid.split(' ').next()?.parse::<u32>().ok());
+            pids.extend(pid);
+            if line.contains("Ctrl-C stops them") {
+                return;
+            }
+        }
+        panic!("it ended before it was up");
+    };
+    tokio::time::timeout(REST_WITHIN, up).await.expect("it comes up");
+    // Both readers are gone from here on: what follows is written for nobody.
+    drop(err);
+    assert!(pids.len() >= 5 && pids.iter().all(|pid| is_running(*pid)), "{pids:?}");
+    let runner_pid = runner.id().expect("it runs").to_string();
+    let told = std::process::Command::new("kill").args(["-TERM", &runner_pid]).status();
+    assert!(told.is_ok_and(|status| status.success()));
+    let ended = tokio::time::timeout(REST_WITHIN, runner.wait()).await.expect("it ends").expect("its status");
+    assert_eq!(ended.code(), Some(0), "a stop in order");
+    assert!(!pids.iter().any(|pid| is_running(*pid)), "{pids:?}");
+    assert!(!data.path().join("postgres/cluster/postmaster.pid").exists(), "the database is stopped, too");
 }
 
 /// Whether a process is there and no zombie.
