@@ -24,7 +24,7 @@ pub struct Config {
     pub rates: Rates,
     /// Connections kept to each service for calls, and as many for streams: one HTTP/2 connection is one lock.
     pub connections_per_service: usize,
-    /// What one caller may hold open.
+    /// What callers may hold open.
     pub open: Open,
 }
 
@@ -42,10 +42,14 @@ pub struct Rates {
     pub account_burst: u32,
 }
 
-/// What one caller may hold open.
+/// What callers may hold open. Each answer that is not read may take 64 KiB of memory here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Open {
+    /// Calls that all together may have under way at once, until their answers are read.
+    pub calls: usize,
+    /// Streams that all together may have open at once.
+    pub streams: usize,
     /// Calls that one IP address may have under way at once.
     pub calls_per_ip: usize,
     /// Streams that one account may have open at once.
@@ -81,6 +85,6 @@ impl Default for Rates {
 
 impl Default for Open {
     fn default() -> Self {
-        Self { calls_per_ip: 256, streams_per_account: 256 }
+        Self { calls: 2_048, streams: 4_096, calls_per_ip: 256, streams_per_account: 256 }
     }
 }

@@ -10,6 +10,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use poa_chassis::{Error, Held, OpenCounts};
 use poa_common::AccountId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Open, Rates};
@@ -26,7 +27,18 @@ pub(crate) struct Limiter {
     clock: DefaultClock,
     calls: OpenCounts<IpAddr>,
     streams: OpenCounts<AccountId>,
+    /// Of all callers together.
+    all_calls: Arc<Semaphore>,
+    all_streams: Arc<Semaphore>,
     open: Open,
+}
+
+/// One of what a caller may hold, and of what all together may; dropping it gives both back.
+#[derive(Debug)]
+pub(crate) struct Place<K: Eq + std::hash::Hash> {
+    /// None for a caller inside of this process.
+    _own: Option<Held<K>>,
+    _total: OwnedSemaphorePermit,
 }
 
 /// When to try again for a caller who has too much open.
@@ -49,6 +61,8 @@ impl Limiter {
             clock: DefaultClock::default(),
             calls: OpenCounts::new(),
             streams: OpenCounts::new(),
+            all_calls: places(open.calls),
+            all_streams: places(open.streams),
             open: open.clone(),
         })
     }
@@ -62,16 +76,18 @@ impl Limiter {
     }
 
     /// Counts a call of an address until the guard is dropped. A caller inside of this process has none.
-    pub(crate) fn hold_call(&self, address: Option<IpAddr>) -> Result<Option<Held<IpAddr>>, Error> {
-        let Some(address) = address else { return Ok(None) };
-        let held = self.calls.hold(grouped(address), self.open.calls_per_ip);
-        held.map(Some).ok_or(Error::RateLimited { retry_after: OPEN_RETRY })
+    pub(crate) fn hold_call(&self, address: Option<IpAddr>) -> Result<Place<IpAddr>, Error> {
+        let own = match address {
+            Some(address) => Some(hold(&self.calls, grouped(address), self.open.calls_per_ip)?),
+            None => None,
+        };
+        Ok(Place { _own: own, _total: one_of(&self.all_calls)? })
     }
 
     /// Counts a stream of an account until the guard is dropped.
-    pub(crate) fn hold_stream(&self, account: AccountId) -> Result<Held<AccountId>, Error> {
-        let held = self.streams.hold(account, self.open.streams_per_account);
-        held.ok_or(Error::RateLimited { retry_after: OPEN_RETRY })
+    pub(crate) fn hold_stream(&self, account: AccountId) -> Result<Place<AccountId>, Error> {
+        let own = hold(&self.streams, account, self.open.streams_per_account)?;
+        Ok(Place { _own: Some(own), _total: one_of(&self.all_streams)? })
     }
 
     /// Takes a method's cost from the bucket of an account.
@@ -91,6 +107,24 @@ impl Limiter {
             }
         }
     }
+}
+
+fn places(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
+}
+
+/// One of what is there for all.
+fn one_of(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    Arc::clone(places).try_acquire_owned().map_err(|_none_is_left| Error::Overloaded)
+}
+
+/// One of a caller's own.
+fn hold<K: std::hash::Hash + Eq + Clone>(
+    counts: &OpenCounts<K>,
+    key: K,
+    limit: usize,
+) -> Result<Held<K>, Error> {
+    counts.hold(key, limit).ok_or(Error::RateLimited { retry_after: OPEN_RETRY })
 }
 
 fn charge<K: std::hash::Hash + Eq + Clone>(
@@ -138,6 +172,22 @@ mod tests {
         };
         assert!(retry_after > Duration::from_secs(3) && retry_after <= Duration::from_secs(5));
         assert!(limiter.charge_address(Some(IpAddr::from([10, 0, 0, 2])), 10).is_ok());
+    }
+
+    #[test]
+    fn all_callers_together_hold_so_much_and_one_at_its_own_limit_hears_of_that() {
+        let open = Open { calls_per_ip: 1, calls: 2, streams: 1, ..Open::default() };
+        let limiter = Limiter::new(&Rates::default(), &open).unwrap();
+        let of = |last| Some(IpAddr::from([10, 0, 0, last]));
+        let first = limiter.hold_call(of(1)).unwrap();
+        assert!(matches!(limiter.hold_call(of(1)), Err(Error::RateLimited { .. })));
+        let _inside = limiter.hold_call(None).unwrap();
+        assert!(matches!(limiter.hold_call(of(2)), Err(Error::Overloaded)));
+        let account = || poa_chassis::system_env().new_id::<AccountId>();
+        let _stream = limiter.hold_stream(account()).unwrap();
+        assert!(matches!(limiter.hold_stream(account()), Err(Error::Overloaded)));
+        drop(first);
+        assert!(limiter.hold_call(of(2)).is_ok(), "a refusal took nothing");
     }
 
     #[test]

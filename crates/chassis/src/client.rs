@@ -30,7 +30,8 @@ const KEEPALIVE_ANSWER: Duration = Duration::from_secs(5);
 /// What one stream may have on its way to us, in bytes. Enough for most answers at once.
 const STREAM_WINDOW: u32 = 64 * 1_024;
 /// What all streams of a connection may have on their way: the sum over the most streams that a server allows. With less,
-/// an edge's callers who ask and do not read would stall the calls of everybody else on their connection.
+/// an edge's callers who ask and do not read would stall the calls of everybody else on their connection. What an edge may
+/// have to hold over all connections is bounded by how many answers it lets be open in all.
 const CONNECTION_WINDOW: u32 = 4_096 * STREAM_WINDOW;
 /// How often a call is tried in all while the answer is UNAVAILABLE.
 const ATTEMPTS: u32 = 4;
