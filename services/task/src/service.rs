@@ -112,8 +112,9 @@ impl Service {
     }
 
     /// Drives a saga for as long as its caller waits, on a task of its own: a caller that goes away stops nothing.
-    /// Answers with what was refused on the way. Without an answer in time the worker goes on.
-    pub(crate) async fn drive(&self, task: TaskId) -> Option<Refusal> {
+    /// Answers with what was refused on the way. Without an answer in time the worker goes on. `written` is the task as
+    /// the caller has just committed it, which saves reading it again.
+    pub(crate) async fn drive(&self, task: TaskId, written: Option<Saga>) -> Option<Refusal> {
         let Ok(permit) = Arc::clone(&self.drives).try_acquire_owned() else {
             self.wake.notify_one();
             return None;
@@ -125,7 +126,7 @@ impl Service {
             .map_or(DEFAULT_WAIT, |left| left.saturating_sub(ANSWER_MARGIN));
         let driver = Arc::clone(&self.driver);
         let driving = async move {
-            let outcome = driver.drive(task).await;
+            let outcome = driver.drive(task, written).await;
             drop(permit);
             outcome
         };
@@ -142,20 +143,21 @@ impl Service {
     }
 }
 
-/// Lets a verb change a task that was loaded under its lock, and writes what changed. Answers with the verb's answer.
+/// Lets a verb change a task that was loaded under its lock, and writes what changed. Answers with the task as it is then.
 pub(crate) async fn change<T>(
     service: &Service,
     tx: &mut Tx,
     before: &Saga,
     at: Moment,
     verb: impl FnOnce(&mut Saga) -> Result<T, DomainError>,
-) -> Result<T, Error> {
+) -> Result<Saga, Error> {
     let mut saga = before.clone();
-    let answer = verb(&mut saga)?;
+    // A verb that says that it was carried out before has changed nothing.
+    let _answer = verb(&mut saga)?;
     if saga.status.version != before.status.version {
         store::save(tx, before, &saga, at, &service.env).await?;
     }
-    Ok(answer)
+    Ok(saga)
 }
 
 fn read_trust_root(deps: &Deps) -> Result<TrustRoot, BuildError> {

@@ -23,8 +23,8 @@ pub(super) async fn handle(
     let task: TaskId = parse::id("task", &request.task_id)?;
     let at = service.now();
     let accept = move |saga: &mut Saga, pen: &Pen| saga.accept(pen, at);
-    of_requester(service, &principal, task, recorded, at, Failpoint::ACCEPT, accept).await?;
-    if let Some(refusal) = service.drive(task).await {
+    let written = of_requester(service, &principal, task, recorded, at, Failpoint::ACCEPT, accept).await?;
+    if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
     Ok(AcceptResultResponse { task: Some(after(service, task, Bodies::None).await?) })

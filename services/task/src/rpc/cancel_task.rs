@@ -23,8 +23,8 @@ pub(super) async fn handle(
     let task: TaskId = parse::id("task", &request.task_id)?;
     let at = service.now();
     let cancel = move |saga: &mut Saga, pen: &Pen| saga.cancel(pen, at);
-    of_requester(service, &principal, task, recorded, at, Failpoint::CANCEL, cancel).await?;
-    if let Some(refusal) = service.drive(task).await {
+    let written = of_requester(service, &principal, task, recorded, at, Failpoint::CANCEL, cancel).await?;
+    if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
     Ok(CancelTaskResponse { task: Some(after(service, task, Bodies::None).await?) })

@@ -9,7 +9,7 @@ use proof_of_agent::{Digest, EnvelopeError, Statement};
 
 use super::{Recorded, convert, parse, recorded};
 use crate::domain::{
-    Acceptance, DomainError, Moment, Paper, SignedAcceptance, State, chain_of, parse_envelope,
+    Acceptance, DomainError, Moment, Paper, Saga, SignedAcceptance, State, chain_of, parse_envelope,
 };
 use crate::error::Error;
 use crate::failpoint::{Failpoint, before_commit, committed};
@@ -38,14 +38,14 @@ pub(super) async fn handle(
     };
     let at = service.now();
     let own = std::sync::Arc::clone(service);
-    service
+    let written = service
         .db
         .transact_idempotent((own, acceptance), move |(service, acceptance), tx| {
             Box::pin(claim(service, tx, task, acceptance, recorded, at))
         })
         .await?;
     committed(Failpoint::ClaimCommitted).await?;
-    if let Some(refusal) = service.drive(task).await {
+    if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
     answer(service, task, principal.account_id, digest).await
@@ -58,9 +58,9 @@ async fn claim(
     acceptance: &Acceptance,
     recorded: Recorded,
     at: Moment,
-) -> Result<(), Error> {
+) -> Result<Option<Saga>, Error> {
     if recorded.begin_for_task(tx).await?.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
     let account = acceptance.account;
@@ -72,14 +72,17 @@ async fn claim(
     if !knows {
         return Err(Error::NotFound { resource: "task" });
     }
+    let mut written = None;
     if !again {
         let terms = Paper::Payload(store::terms_of(tx.conn(), task).await?);
         let chain = chain_of([&terms], service.trust.receipt_keys())?;
         let reserved = store::reservation(tx, task, at.mesh).await?;
-        change(service, tx, &saga, at, |saga| saga.claim_for(acceptance, &chain, reserved, at)).await?;
+        let verb = |saga: &mut Saga| saga.claim_for(acceptance, &chain, reserved, at);
+        written = Some(change(service, tx, &saga, at, verb).await?);
     }
     recorded.end_for_task(tx, task, Keep::SevenDays).await?;
-    Ok(before_commit(Failpoint::ClaimBeforeCommit).await?)
+    before_commit(Failpoint::ClaimBeforeCommit).await?;
+    Ok(written)
 }
 
 /// The task with its input, for the one who claimed it. The claim counts once the acceptance is in the log.

@@ -51,24 +51,24 @@ pub(super) async fn handle(
     let recorded = recorded(service, &principal, CREATE_TASK, &request.request_id, &request)?;
     let draft = draft(service, &principal, &token, request, recorded).await?;
     let env = service.env.clone();
-    let task = service
+    let (task, written) = service
         .db
         .transact_idempotent((draft, env), |(draft, env), tx| {
             Box::pin(async move {
                 if let Some(before) = draft.recorded.begin_for_task(tx).await? {
-                    return Ok(before);
+                    return Ok((before, None));
                 }
                 let created = Created { title: &draft.title, terms: &draft.terms, input: &draft.input };
                 store::create(tx, &draft.saga, &created, draft.at, env).await?;
                 let task = draft.saga.offer.task;
                 draft.recorded.end_for_task(tx, task, Keep::Forever).await?;
                 before_commit(Failpoint::CreateBeforeCommit).await?;
-                Ok::<_, Error>(task)
+                Ok::<_, Error>((task, Some(draft.saga.clone())))
             })
         })
         .await?;
     committed(Failpoint::CreateCommitted).await?;
-    if let Some(refusal) = service.drive(task).await {
+    if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
     Ok(CreateTaskResponse { task: Some(after(service, task, Bodies::None).await?) })

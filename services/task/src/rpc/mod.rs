@@ -246,6 +246,18 @@ async fn after(service: &Service, task: TaskId, bodies: Bodies) -> Result<proto:
     convert::task(&view, service.now(), true)
 }
 
+/// A task as the one sees it who holds, or held, its claim. A repeated request may come when the task is another's: then
+/// it is the offer and where the task stands, and nothing of whoever has it now.
+async fn after_claim(service: &Service, principal: &Principal, task: TaskId) -> Result<proto::Task, Error> {
+    let view = store::view(service.db.read(), task, Bodies::None).await?;
+    let view = view.ok_or(Error::NotFound { resource: "task" })?;
+    let seen = convert::task(&view, service.now(), true)?;
+    if sight(&view, principal).is_some() {
+        return Ok(seen);
+    }
+    Ok(proto::Task { claim: None, waiting: None, result_summary: None, note: String::new(), ..seen })
+}
+
 /// Refuses a claimant's verb: those who never had to do with the task learn nothing of it.
 async fn not_claimant(tx: &mut Tx, saga: &Saga, account: AccountId) -> Result<Error, Error> {
     let knows = saga.offer.requester == account
@@ -258,7 +270,7 @@ async fn not_claimant(tx: &mut Tx, saga: &Saga, account: AccountId) -> Result<Er
     })
 }
 
-/// Carries out a verb of the requester's. Others learn nothing of the task.
+/// Carries out a verb of the requester's. Others learn nothing of the task. Answers with the task as it was written.
 async fn of_requester<V>(
     service: &Arc<Service>,
     principal: &Principal,
@@ -267,28 +279,29 @@ async fn of_requester<V>(
     at: Moment,
     points: (Failpoint, Failpoint),
     verb: V,
-) -> Result<(), Error>
+) -> Result<Option<Saga>, Error>
 where
     V: Fn(&mut Saga, &Pen) -> Result<bool, DomainError> + Send + Sync + 'static,
 {
     let account = principal.account_id;
-    service
+    let written = service
         .db
         .transact_idempotent((Arc::clone(service), verb), move |(service, verb), tx| {
             Box::pin(async move {
                 if recorded.begin_for_task(tx).await?.is_some() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
                 if saga.offer.requester != account {
                     return Err(Error::NotFound { resource: "task" });
                 }
-                // `Ok(false)` changed nothing: the verb was done before.
-                let _again = change(service, tx, &saga, at, |saga| verb(saga, &service.pen)).await?;
+                let saga = change(service, tx, &saga, at, |saga| verb(saga, &service.pen)).await?;
                 recorded.end_for_task(tx, task, Keep::SevenDays).await?;
-                Ok::<_, Error>(before_commit(points.0).await?)
+                before_commit(points.0).await?;
+                Ok::<_, Error>(Some(saga))
             })
         })
         .await?;
-    Ok(committed(points.1).await?)
+    committed(points.1).await?;
+    Ok(written)
 }

@@ -9,7 +9,7 @@ use poa_storage::Tx;
 use poa_storage::idempotency::Keep;
 
 use super::{Recorded, after, parse, recorded};
-use crate::domain::{Moment, statement_of_payload};
+use crate::domain::{Moment, Saga, statement_of_payload};
 use crate::error::Error;
 use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::REJECT_RESULT;
@@ -32,14 +32,14 @@ pub(super) async fn handle(
     let task: TaskId = parse::id("task", &request.task_id)?;
     let verdict = Verdict { principal, criterion: request.criterion, reason: request.reason };
     let at = service.now();
-    service
+    let written = service
         .db
         .transact_idempotent((Arc::clone(service), verdict), move |(service, verdict), tx| {
             Box::pin(reject(service, tx, task, verdict, recorded, at))
         })
         .await?;
     committed(Failpoint::RejectCommitted).await?;
-    if let Some(refusal) = service.drive(task).await {
+    if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
     Ok(RejectResultResponse { task: Some(after(service, task, Bodies::None).await?) })
@@ -52,9 +52,9 @@ async fn reject(
     verdict: &Verdict,
     recorded: Recorded,
     at: Moment,
-) -> Result<(), Error> {
+) -> Result<Option<Saga>, Error> {
     if recorded.begin_for_task(tx).await?.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
     if saga.offer.requester != verdict.principal.account_id {
@@ -71,7 +71,8 @@ async fn reject(
         None => None,
     };
     let (reason, pen) = (&verdict.reason, &service.pen);
-    change(service, tx, &saga, at, |saga| saga.reject(criterion, reason, pen, at)).await?;
+    let written = change(service, tx, &saga, at, |saga| saga.reject(criterion, reason, pen, at)).await?;
     recorded.end_for_task(tx, task, Keep::SevenDays).await?;
-    Ok(before_commit(Failpoint::RejectBeforeCommit).await?)
+    before_commit(Failpoint::RejectBeforeCommit).await?;
+    Ok(Some(written))
 }

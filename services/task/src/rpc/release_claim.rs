@@ -7,12 +7,12 @@ use poa_common::TaskId;
 use poa_proto::task::v1::{ReleaseClaimRequest, ReleaseClaimResponse};
 use poa_storage::idempotency::Keep;
 
-use super::{after, not_claimant, parse, recorded};
+use super::{after_claim, not_claimant, parse, recorded};
 use crate::error::Error;
 use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::RELEASE_CLAIM;
 use crate::service::{Service, change};
-use crate::store::{self, Bodies};
+use crate::store;
 
 /// What people read where the agent gives no reason.
 const NO_REASON: &str = "the agent gave the task back";
@@ -25,7 +25,7 @@ pub(super) async fn handle(
     let recorded = recorded(service, &principal, RELEASE_CLAIM, &request.request_id, &request)?;
     let task: TaskId = parse::id("task", &request.task_id)?;
     let reason = if request.reason.is_empty() { NO_REASON.to_owned() } else { request.reason };
-    let at = service.now();
+    let (at, caller) = (service.now(), principal.clone());
     service
         .db
         .transact_idempotent(
@@ -48,5 +48,5 @@ pub(super) async fn handle(
         )
         .await?;
     committed(Failpoint::ReleaseClaimCommitted).await?;
-    Ok(ReleaseClaimResponse { task: Some(after(service, task, Bodies::None).await?) })
+    Ok(ReleaseClaimResponse { task: Some(after_claim(service, &caller, task).await?) })
 }

@@ -7,11 +7,11 @@ use poa_common::TaskId;
 use poa_proto::task::v1::{RenewClaimRequest, RenewClaimResponse};
 use poa_storage::idempotency::Keep;
 
-use super::{after, not_claimant, parse, recorded};
+use super::{after_claim, not_claimant, parse, recorded};
 use crate::error::Error;
 use crate::methods::RENEW_CLAIM;
 use crate::service::{Service, change};
-use crate::store::{self, Bodies};
+use crate::store;
 
 pub(super) async fn handle(
     service: &Arc<Service>,
@@ -20,7 +20,7 @@ pub(super) async fn handle(
 ) -> Result<RenewClaimResponse, Error> {
     let recorded = recorded(service, &principal, RENEW_CLAIM, &request.request_id, &request)?;
     let task: TaskId = parse::id("task", &request.task_id)?;
-    let at = service.now();
+    let (at, caller) = (service.now(), principal.clone());
     service
         .db
         .transact_idempotent((Arc::clone(service), principal), move |(service, principal), tx| {
@@ -38,5 +38,5 @@ pub(super) async fn handle(
             })
         })
         .await?;
-    Ok(RenewClaimResponse { task: Some(after(service, task, Bodies::None).await?) })
+    Ok(RenewClaimResponse { task: Some(after_claim(service, &caller, task).await?) })
 }

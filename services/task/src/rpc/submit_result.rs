@@ -46,7 +46,7 @@ pub(super) async fn handle(
         Attempt::Unchecked(submission)
     };
     let at = service.now();
-    service
+    let written = service
         .db
         .transact_idempotent(
             (Arc::clone(service), principal, attempt),
@@ -56,7 +56,7 @@ pub(super) async fn handle(
         )
         .await?;
     committed(Failpoint::SubmitCommitted).await?;
-    if let Some(refusal) = service.drive(task).await {
+    if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
     Ok(SubmitResultResponse { task: Some(after(service, task, Bodies::None).await?) })
@@ -113,15 +113,16 @@ async fn submit(
     attempt: &Attempt,
     recorded: Recorded,
     at: Moment,
-) -> Result<(), Error> {
+) -> Result<Option<Saga>, Error> {
     if recorded.begin_for_task(tx).await?.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
     let account = principal.account_id;
     if !saga.is_claimed_by(account, |agent| principal.may_act_as(agent)) {
         return Err(not_claimant(tx, &saga, account).await?);
     }
+    let mut written = None;
     // The same receipt under another request: it was submitted.
     if !saga.holds(attempt.digest()) {
         saga.may_submit(at)?;
@@ -129,12 +130,13 @@ async fn submit(
             return Err(DomainError::Unchecked.into());
         };
         let chain = chain(service, tx, &saga).await?;
-        change(service, tx, &saga, at, |saga| saga.submit(checked, &chain, at)).await?;
+        written = Some(change(service, tx, &saga, at, |saga| saga.submit(checked, &chain, at)).await?);
         let number = saga.status.submissions.saturating_add(1);
         store::insert_result(tx, task, number, &checked.submission().result, at.wall).await?;
     }
     recorded.end_for_task(tx, task, Keep::SevenDays).await?;
-    Ok(before_commit(Failpoint::SubmitBeforeCommit).await?)
+    before_commit(Failpoint::SubmitBeforeCommit).await?;
+    Ok(written)
 }
 
 async fn chain(service: &Service, tx: &mut Tx, saga: &Saga) -> Result<Chain, Error> {

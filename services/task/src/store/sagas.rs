@@ -47,8 +47,8 @@ macro_rules! selected {
 }
 
 /// With the moment at which it is due, read by the same statement: if that moment has changed since, so may the task.
-/// And with its chain, one statement a row, or one row without any where the terms were refused: read apart, a chain could be further than its task, and the next step a
-/// mixture of two.
+/// And with its chain, one statement a row, or one row without any where the terms were refused: read apart, a chain
+/// could be further than its task, and the next step a mixture of two.
 const SELECT_DUE: &str = selected!(
     ", g.due_us, st.seq AS entry_seq, st.kind AS entry_kind, st.digest AS entry_digest,
        st.account_id AS entry_account_id, st.request_id AS entry_request_id,

@@ -108,10 +108,15 @@ impl Driver {
     }
 
     /// Drives a task until it waits for somebody or has ended. Answers with the last refusal on the way. After a
-    /// failure the task is due again later, and the failure is logged.
-    pub(crate) async fn drive(&self, task: TaskId) -> Result<Option<Refusal>, DriveError> {
+    /// failure the task is due again later, and the failure is logged. `written` is the task as it was just committed,
+    /// where its caller did that.
+    pub(crate) async fn drive(
+        &self,
+        task: TaskId,
+        written: Option<Saga>,
+    ) -> Result<Option<Refusal>, DriveError> {
         let active = Active::new(self, task);
-        let steps = tokio::time::timeout(self.limit, self.steps(task));
+        let steps = tokio::time::timeout(self.limit, self.steps(task, written));
         let outcome = steps.await.unwrap_or(Err(DriveError::Stalled));
         drop(active);
         if let Err(error) = &outcome {
@@ -125,18 +130,23 @@ impl Driver {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&task)
     }
 
-    async fn steps(&self, task: TaskId) -> Result<Option<Refusal>, DriveError> {
-        let Some(peeked) = store::peek(&self.db, task).await.map_err(Error::from)? else {
-            return Ok(None);
+    async fn steps(&self, task: TaskId, written: Option<Saga>) -> Result<Option<Refusal>, DriveError> {
+        let (saga, peeked) = match written {
+            // Its commit has written when it is due.
+            Some(saga) => (saga, None),
+            None => match store::peek(&self.db, task).await.map_err(Error::from)? {
+                Some(peeked) => (peeked.saga, peeked.due),
+                None => return Ok(None),
+            },
         };
         let mut refusal = None;
-        let mut course = Course::from(peeked.saga);
+        let mut course = Course::from(saga);
         for _ in 0..MAX_STEPS {
             let step = match next_step(&course.saga, self.now()) {
                 Next::Step(step) => step,
                 // A commit writes the next deadline, so that only a task without a step needs one written.
                 Next::Wait(due) if !course.has_moved => {
-                    if let Some(peeked) = peeked.due {
+                    if let Some(peeked) = peeked {
                         store::postpone(&self.db, task, peeked, due).await.map_err(Error::from)?;
                     }
                     return Ok(refusal);
@@ -250,23 +260,24 @@ impl Driver {
         }
         let (at, task) = (self.now(), course.saga.offer.task);
         let (pen, env) = (self.pen.clone(), self.env.clone());
-        let steps: Vec<Step> = course.unwritten.iter().map(|(step, _)| *step).collect();
-        let saga = self
+        let (saga, counted) = self
             .db
             .transact_with((course.unwritten, pen, env), move |(outcomes, pen, env), tx| {
                 Box::pin(async move {
                     let Some(before) = store::load(tx, task).await? else {
-                        return Ok(None);
+                        return Ok((None, Vec::new()));
                     };
                     let mut saga = before.clone();
+                    let mut possible = true;
                     let mut counted = Vec::with_capacity(outcomes.len());
                     for (step, outcome) in outcomes {
                         // Another driver or a verb was quicker: what it made of the task counts.
                         if next_step(&saga, at) != Next::Step(*step) {
                             break;
                         }
-                        if !apply(&mut saga, *step, outcome, pen, at)? {
-                            return Ok(None);
+                        possible = apply(&mut saga, *step, outcome, pen, at)?;
+                        if !possible {
+                            break;
                         }
                         counted.push(*step);
                     }
@@ -274,11 +285,11 @@ impl Driver {
                         store::save(tx, &before, &saga, at, env).await?;
                         failpoint::before_commit_of(&counted).await?;
                     }
-                    Ok::<_, Error>(Some(saga))
+                    Ok::<_, Error>((possible.then_some(saga), counted))
                 })
             })
             .await?;
-        failpoint::committed_of(&steps).await?;
+        failpoint::committed_of(&counted).await?;
         Ok(saga)
     }
 

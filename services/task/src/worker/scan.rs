@@ -46,7 +46,7 @@ pub(crate) async fn run(
                 for task in tasks.into_iter().filter(|task| !driver.is_driving(*task)) {
                     let driver = Arc::clone(&driver);
                     // What fails is logged by the driver, and due again.
-                    drives.spawn(async move { driver.drive(task).await.is_ok() });
+                    drives.spawn(async move { driver.drive(task, None).await.is_ok() });
                 }
                 poll
             }

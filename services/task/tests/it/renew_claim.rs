@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use poa_proto::task::v1::RenewClaimRequest;
 use poa_proto::task::v1::task::State;
+use poa_proto::task::v1::{ReleaseClaimRequest, RenewClaimRequest};
 use tonic::{Code, Status};
 
 use crate::support::{Agent, World, refusal, uuid};
@@ -67,4 +67,28 @@ async fn a_stranger_learns_nothing_and_the_requester_that_it_is_not_his() {
     );
     let requester = Agent { account: world.requester, ..stranger };
     assert_eq!(refusal(renew(&world, &requester, &task.task_id).await).1, "CLAIM_NOT_HELD");
+}
+
+#[tokio::test]
+async fn a_repeated_request_tells_nothing_of_whoever_holds_the_task_now() {
+    let world = World::new().await;
+    let task = world.open().await;
+    let (first, second) = (&world.agent, world.another_agent());
+    world.claim(first, &task, 1).await;
+    let renewal = RenewClaimRequest { request_id: uuid(&world.env), task_id: task.task_id.clone() };
+    let release = ReleaseClaimRequest {
+        request_id: uuid(&world.env),
+        task_id: task.task_id.clone(),
+        reason: "too hard".to_owned(),
+    };
+    world.client().renew_claim(world.by(first.account, renewal.clone())).await.unwrap();
+    world.client().release_claim(world.by(first.account, release.clone())).await.unwrap();
+    let open = world.until(&task.task_id, State::Open).await;
+    world.claim(&second, &open, 2).await;
+    let renewed = world.client().renew_claim(world.by(first.account, renewal)).await.unwrap();
+    let released = world.client().release_claim(world.by(first.account, release)).await.unwrap();
+    for seen in [renewed.into_inner().task.unwrap(), released.into_inner().task.unwrap()] {
+        assert_eq!((seen.task_id.as_str(), seen.state()), (task.task_id.as_str(), State::Claimed));
+        assert!(seen.claim.is_none() && seen.waiting.is_none() && seen.note.is_empty(), "{seen:?}");
+    }
 }
