@@ -93,9 +93,10 @@ async fn append(service: &Service, submission: Arc<Submission>) -> Result<Append
             Err(Error::Refused(Refusal::AgentUnknown { agent })) => {
                 wait_for(service, agent, deadline).await?;
             }
-            answer => {
+            Err(refused) => return Err(refused),
+            Ok(appended) => {
                 committed(Failpoint::AppendCommitted).await?;
-                return answer;
+                return Ok(appended);
             }
         }
     }

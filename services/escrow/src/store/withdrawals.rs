@@ -142,12 +142,16 @@ pub(crate) async fn commit_intent(db: &Database, intent: Intent) -> Result<Optio
             .bind(intent.deadline)
             .fetch_optional(tx.conn())
             .await?;
-            before_commit(Failpoint::IntentBeforeCommit).await?;
+            if dispatches.is_some() {
+                before_commit(Failpoint::IntentBeforeCommit).await?;
+            }
             Ok::<_, Error>(dispatches)
         })
     })
     .await?;
-    committed(Failpoint::IntentCommitted).await?;
+    if dispatches.is_some() {
+        committed(Failpoint::IntentCommitted).await?;
+    }
     Ok(dispatches)
 }
 
