@@ -7,21 +7,25 @@ use tonic::Code;
 
 use crate::support::call::{Call, Wire, bearer, header};
 use crate::support::frames::{END_HEADERS, END_STREAM, HEADERS, Heard, Raw, call_block, frame};
-use crate::support::mesh::Mesh;
+use crate::support::mesh::{Mesh, SERVERS};
 use crate::support::tokens::{forged, service_token};
 
 /// A method of each service that needs an account, and nothing in its message.
-const METHODS: [(&str, &str); 4] = [
+const METHODS: [(&str, &str); 5] = [
     ("auth", "/poa.auth.v1.AuthService/GetAccount"),
     ("task", "/poa.task.v1.TaskService/ListTasks"),
     ("escrow", "/poa.escrow.v1.EscrowService/GetBalance"),
     ("attestation", "/poa.attestation.v1.AttestationService/ListAttestations"),
+    ("search", "/poa.search.v1.SearchService/SearchTasks"),
 ];
 /// What an attacker would like to read in a log.
 const CANARY: &str = "canary-7f3a";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_decide_nothing_that_a_caller_may_not_decide() {
+    for server in SERVERS.into_iter().filter(|server| *server != "gateway") {
+        assert!(METHODS.iter().any(|(service, _)| *service == server), "no method of {server} is tried");
+    }
     let mesh = Mesh::start().await;
     let token = Mesh::token(&mesh.alice).await;
     for (service, method) in METHODS {
@@ -37,7 +41,7 @@ async fn headers_decide_nothing_that_a_caller_may_not_decide() {
     }
     tokens_of_services_open_their_own_doors_alone(&mesh, &token).await;
     line_ends_in_a_header_reset_the_stream(&mesh).await;
-    for server in ["gateway", "auth", "task", "escrow", "attestation"] {
+    for server in SERVERS {
         assert!(!mesh.deployment.log(server).contains(CANARY), "{server} logged what a stranger said");
     }
     mesh.expect_unharmed().await;
@@ -200,7 +204,7 @@ async fn tokens_of_services_open_their_own_doors_alone(mesh: &Mesh, account: &st
 /// No client library sends these. They end the stream or the connection, and come back nowhere.
 async fn line_ends_in_a_header_reset_the_stream(mesh: &Mesh) {
     let spoilt = format!("a\r\nx-injected: {CANARY}");
-    for server in ["gateway", "auth", "task", "escrow", "attestation"] {
+    for server in SERVERS {
         for (name, value) in [
             ("x-request-id", spoilt.as_bytes()),
             ("authorization", spoilt.as_bytes()),

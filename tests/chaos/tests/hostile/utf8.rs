@@ -7,7 +7,7 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use tonic::Code;
 
 use crate::support::call::{Call, Wire, bearer, framed};
-use crate::support::mesh::Mesh;
+use crate::support::mesh::{Mesh, SERVERS};
 use crate::support::tokens::service_token;
 
 /// How many messages stand inside of each other in a contract, at most.
@@ -24,14 +24,15 @@ async fn bad_utf_8_is_refused_in_every_string_field_of_every_method() {
     let admin = std::fs::read_to_string(mesh.deployment.admin_token_file()).expect("a token");
     let mut tried = 0;
     for method in METHODS {
-        let Some(server) = server_of(method) else { continue };
+        let server = server_of(method);
         let (service_port, admin_port) = mesh.deployment.addresses(server);
         let (address, token) = match method.audience {
             Audience::Public => (service_port, account.clone()),
             Audience::Internal => {
                 let keys = mesh.deployment.keys_folder();
                 let here = |caller: &&&str| keys.join(format!("service-{caller}.key")).exists();
-                let Some(caller) = method.callers.iter().find(here) else { continue };
+                let caller = method.callers.iter().find(here);
+                let caller = caller.unwrap_or_else(|| panic!("no caller of {} has a key", method.path));
                 (service_port, service_token(&keys, caller, server))
             }
             Audience::Admin => (admin_port, admin.trim().to_owned()),
@@ -57,10 +58,11 @@ async fn bad_utf_8_is_refused_in_every_string_field_of_every_method() {
     mesh.expect_unharmed().await;
 }
 
-/// The process that serves a method, of those that this mesh has.
-fn server_of(method: &Method) -> Option<&'static str> {
-    let package = method.path.strip_prefix("/poa.")?.split('.').next()?;
-    ["auth", "task", "escrow", "attestation"].into_iter().find(|name| *name == package)
+/// The process that serves a method: the one that its package is named for.
+fn server_of(method: &Method) -> &'static str {
+    let package = method.path.strip_prefix("/poa.").and_then(|rest| rest.split('.').next());
+    let server = SERVERS.into_iter().find(|name| Some(*name) == package);
+    server.unwrap_or_else(|| panic!("no process of this mesh serves {}", method.path))
 }
 
 /// All messages, and the input message of each path.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use poa_e2e::{Deployment, request};
+use poa_e2e::{Deployment, PROCESSES, request};
 use poa_sdk::api::auth::{Agent, RegisterAgentRequest, RegisterRequest};
 use poa_sdk::api::escrow::CreateDepositRequest;
 use poa_sdk::api::task::{
@@ -13,8 +13,16 @@ use poa_sdk::worker::{Output, submit};
 use poa_sdk::{AcceptanceTerms, Admin, AgentKey, Client, Error, Session, system_env};
 use poa_testkit::eventually;
 
-/// The servers that take requests of others than operators.
-pub(crate) const SERVERS: [&str; 5] = ["gateway", "auth", "task", "escrow", "attestation"];
+/// The servers that take requests of others than operators: every process.
+pub(crate) const SERVERS: [&str; PROCESSES.len()] = {
+    let mut names = [""; PROCESSES.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = PROCESSES[place].0;
+        place += 1;
+    }
+    names
+};
 /// What an honest task pays, in msat.
 pub(crate) const PRICE_MSAT: i64 = 10_000;
 /// What the requester has, in msat: enough for every task of a test.
@@ -24,7 +32,7 @@ const HONEST_WITHIN: Duration = Duration::from_secs(60);
 /// The capability of every task here.
 pub(crate) const CAPABILITY: &str = "text.count";
 
-/// Five processes and two honest people.
+/// A process of each kind and two honest people.
 pub(crate) struct Mesh {
     pub(crate) deployment: Deployment,
     pub(crate) alice: Session,
