@@ -8,7 +8,7 @@ use poa_proto::{Audience, Method};
 use tonic::Code;
 
 use crate::support::wire::server_of;
-use crate::support::{Credentials, Forgery, Refusal, Route, Scene, methods};
+use crate::support::{Credentials, Forgery, Refusal, Route, Scene, example, methods};
 
 /// A request that breaks every rule there is: who may not call must not learn what is wrong with it.
 const NOTHING: &[u8] = &[];
@@ -137,6 +137,9 @@ async fn a_service_opens_what_the_contract_names_it_for_and_nothing_else() {
             let token = scene.world.service(caller, callee);
             match method.audience {
                 Audience::Internal if method.callers.contains(&caller) => {
+                    let request = Box::pin(example(&scene, method)).await.request;
+                    let answer = scene.wire.call(method, &token, &request).await;
+                    assert!(answer.is_ok(), "{} refuses {caller}: {answer:?}", method.path);
                     let elsewhere = if callee == "auth" { "task" } else { "auth" };
                     let token = scene.world.service(caller, elsewhere);
                     refuses(&scene, Route::Server, method, &token, NO_CREDENTIALS).await;
