@@ -29,6 +29,9 @@ const REPORTED: [&str; 12] = [
 const SET: [(&str, &str); 3] =
     [("max_wal_size", "8GB"), ("checkpoint_timeout", "1h"), ("track_wal_io_timing", "on")];
 
+/// Statements that are shown.
+const STATEMENTS: i64 = 60;
+
 /// The running cluster.
 pub(crate) struct Cluster {
     running: Running,
@@ -41,6 +44,15 @@ pub(crate) struct Cluster {
 pub(crate) struct Mark {
     lsn: String,
     syncs: i64,
+}
+
+/// What a statement cost since the start.
+pub(crate) struct Statement {
+    pub(crate) database: String,
+    pub(crate) calls: f64,
+    pub(crate) plan_micros: f64,
+    pub(crate) run_micros: f64,
+    pub(crate) text: String,
 }
 
 /// What was written between two places.
@@ -75,6 +87,48 @@ impl Cluster {
         }
         sqlx::raw_sql("SELECT pg_reload_conf()").execute(&mut connection).await?;
         Ok(cluster)
+    }
+
+    /// Starts anew with PostgreSQL's own statistics of statements, times of planning included.
+    pub(crate) async fn observed(self, folder: &Path) -> Result<Self, Failure> {
+        let load = "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'";
+        sqlx::raw_sql(load).execute(&mut self.connect("postgres").await?).await?;
+        self.stop().await?;
+        let cluster = Self::start(folder).await?;
+        // Its settings are known only once it is loaded.
+        for statement in [
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
+            "ALTER SYSTEM SET pg_stat_statements.track_planning = on",
+            "SELECT pg_reload_conf()",
+        ] {
+            sqlx::raw_sql(statement).execute(&mut cluster.connect("postgres").await?).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// The statements that took the longest since the start: database, calls, microseconds of planning and of
+    /// execution a call, and the text.
+    pub(crate) async fn statements(&self) -> Result<Vec<Statement>, Failure> {
+        let rows = sqlx::query(
+            "SELECT d.datname::text AS database, s.calls::float8 AS calls,
+                    s.total_plan_time * 1000 / s.calls AS plan_micros,
+                    s.total_exec_time * 1000 / s.calls AS run_micros, s.query
+             FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
+             WHERE d.datname LIKE 'poa%' ORDER BY s.total_plan_time + s.total_exec_time DESC LIMIT $1",
+        )
+        .bind(STATEMENTS)
+        .fetch_all(&mut self.connect("postgres").await?)
+        .await?;
+        let read = rows.iter().map(|row| {
+            Ok(Statement {
+                database: row.try_get("database")?,
+                calls: row.try_get("calls")?,
+                plan_micros: row.try_get("plan_micros")?,
+                run_micros: row.try_get("run_micros")?,
+                text: row.try_get::<String, _>("query")?.split_whitespace().collect::<Vec<_>>().join(" "),
+            })
+        });
+        read.collect()
     }
 
     /// The URL of a new database.

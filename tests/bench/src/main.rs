@@ -86,7 +86,7 @@ struct Plan {
     /// By hand: so many open feeds, a tenth of them stalled.
     #[arg(long, value_name = "FEEDS")]
     feeds: Option<usize>,
-    /// By hand: A alone for so many seconds, with the process ids on the terminal for a profiler.
+    /// By hand: A alone for so many seconds, with the process ids for a profiler, and what each statement cost.
     #[arg(long, value_name = "SECONDS")]
     hold: Option<f64>,
     /// Callers of the closed loop of `--hold`.

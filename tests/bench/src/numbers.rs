@@ -57,7 +57,7 @@ fn outside(count: usize) -> usize {
         if 2.0 * below / all > 0.05 {
             break;
         }
-        outside += 1;
+        outside = taken;
         choose = choose * f64::from(tosses - taken) / f64::from(taken + 1);
     }
     usize::try_from(outside).unwrap_or(0)

@@ -140,10 +140,10 @@ pub(crate) async fn echo(
     Ok(slice)
 }
 
-/// `--hold`: A alone at capacity, for a profiler.
+/// `--hold`: A alone, for a profiler, and what each statement cost.
 pub(crate) async fn hold(plan: &Plan, seconds: f64) -> Result<(), Failure> {
     let folder = workplace()?;
-    let cluster = Cluster::start(folder.path()).await?;
+    let cluster = Cluster::start(folder.path()).await?.observed(folder.path()).await?;
     let mesh = Mesh::separate(&cluster, folder.path(), &plan.set).await?;
     let trading = Trading::open(mesh, plan.parties).await?;
     for (server, pid) in trading.mesh.pids() {
@@ -154,6 +154,19 @@ pub(crate) async fn hold(plan: &Plan, seconds: f64) -> Result<(), Failure> {
     let entry = trading.entry.clone();
     let slice = trading.capacity(&cluster, &entry, callers, Duration::from_secs_f64(seconds)).await?;
     println!("{}", serde_json::to_string_pretty(&slice)?);
+    let lifecycles = float(slice.done.max(1));
+    println!("database | calls a lifecycle | plan us | run us | us a lifecycle | statement");
+    for statement in cluster.statements().await? {
+        let calls = statement.calls / lifecycles;
+        println!(
+            "{} | {calls:.2} | {:.0} | {:.0} | {:.0} | {:.150}",
+            statement.database,
+            statement.plan_micros,
+            statement.run_micros,
+            calls * (statement.plan_micros + statement.run_micros),
+            statement.text
+        );
+    }
     trading.mesh.stop().await;
     cluster.stop().await
 }
