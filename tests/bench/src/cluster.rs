@@ -32,9 +32,14 @@ const SET: [(&str, &str); 3] =
 /// Statements that are shown.
 const STATEMENTS: i64 = 60;
 
+/// Stands for a database's name in a URL.
+const ANY_DATABASE: &str = "any_database";
+
 /// The running cluster.
 pub(crate) struct Cluster {
-    running: Running,
+    /// None once it was stopped.
+    running: Option<Running>,
+    url: String,
     data: PathBuf,
     postmaster: u32,
 }
@@ -78,7 +83,8 @@ impl Cluster {
         let running = EmbeddedPostgres::start(options).await?;
         let pid = std::fs::read_to_string(data.join("cluster/postmaster.pid"))?;
         let postmaster = pid.lines().next().unwrap_or_default().trim().parse()?;
-        let cluster = Self { running, data, postmaster };
+        let url = running.url_for(ANY_DATABASE);
+        let cluster = Self { running: Some(running), url, data, postmaster };
         let mut connection = cluster.connect("postgres").await?;
         for (name, value) in SET {
             // Both are constants of this file.
@@ -133,18 +139,22 @@ impl Cluster {
 
     /// The URL of a new database.
     pub(crate) async fn database(&self, name: &str) -> Result<String, Failure> {
-        self.running.ensure_database(name).await?;
-        Ok(self.running.url_for(name))
+        self.running.as_ref().ok_or("the cluster runs")?.ensure_database(name).await?;
+        Ok(self.url(name))
     }
 
     /// A connection of one's own.
     pub(crate) async fn connect(&self, database: &str) -> Result<PgConnection, Failure> {
-        Ok(PgConnection::connect(&self.running.url_for(database)).await?)
+        Ok(PgConnection::connect(&self.url(database)).await?)
+    }
+
+    fn url(&self, database: &str) -> String {
+        self.url.replacen(ANY_DATABASE, database, 1)
     }
 
     /// The folder of the socket, for PostgreSQL's own programs.
-    pub(crate) fn socket_dir(&self) -> &Path {
-        self.running.socket_dir()
+    pub(crate) fn socket_dir(&self) -> PathBuf {
+        self.data.join("run")
     }
 
     /// The folder of the cluster, on the disk that commits go to.
@@ -224,8 +234,20 @@ impl Cluster {
     }
 
     /// Stops the server.
-    pub(crate) async fn stop(self) -> Result<(), Failure> {
-        Ok(self.running.stop().await?)
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
+        match self.running.take() {
+            Some(running) => Ok(running.stop().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Cluster {
+    /// A run that failed leaves no server behind: a durable one would outlive it.
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            let _has_ended = Command::new("kill").args(["-INT", &self.postmaster.to_string()]).status();
+        }
     }
 }
 

@@ -15,7 +15,7 @@ const FEW: u64 = 1_000;
 /// How long each step is measured.
 const SPAN: Duration = Duration::from_secs(20);
 /// Arrivals by the second, far below capacity: the latency of the work, not of a queue.
-const ASKED: f64 = 40.0;
+const ASKED: f64 = 15.0;
 /// Copies of finished tasks with ids of their own. An id keeps its time in front, a year in the past, so that what is made
 /// now still goes to the end of each index.
 const COPIES: [(&str, &str); 3] = [

@@ -58,7 +58,7 @@ impl Statements {
         connection.close().await?;
         Ok(Self {
             program: cluster.program("pgbench")?,
-            socket: cluster.socket_dir().to_owned(),
+            socket: cluster.socket_dir(),
             scripts: repository().join("tests/bench/pgbench"),
             bodies: bodies(cluster).await?,
             runs: 0,
