@@ -43,7 +43,7 @@ pub(crate) async fn is_known(reader: &Reader, id: AgentId) -> Result<bool, Error
 }
 
 /// Stores agents as they are now, each id once. What is older than what is stored changes nothing: another
-/// replica may follow the same events, and be ahead.
+/// replica may follow the same events, and be ahead. To retire is final, whatever auth's clock said then.
 pub(crate) async fn store(tx: &mut Tx, agents: &[Agent]) -> Result<(), Error> {
     let ids: Vec<Uuid> = agents.iter().map(|agent| agent.agent_id.uuid()).collect();
     let accounts: Vec<Uuid> = agents.iter().map(|agent| agent.account_id.uuid()).collect();
@@ -60,7 +60,7 @@ pub(crate) async fn store(tx: &mut Tx, agents: &[Agent]) -> Result<(), Error> {
          ON CONFLICT (agent_id) DO UPDATE
          SET account_id = excluded.account_id, public_key = excluded.public_key,
              retired = agents.retired OR excluded.retired, changed_at = excluded.changed_at
-         WHERE agents.changed_at <= excluded.changed_at",
+         WHERE agents.changed_at <= excluded.changed_at OR (excluded.retired AND NOT agents.retired)",
     )
     .bind(ids)
     .bind(accounts)
