@@ -5,9 +5,11 @@
 //! commits late. So the relay moves committed rows, under the lock of one head row, to positions without
 //! gaps; two events of one subject keep their order where the subject's row is locked before appending.
 
+mod place;
 mod relay;
 mod tail;
 
+pub use place::Place;
 pub use relay::{EventsOptions, POLL};
 pub use tail::{Batch, Tail};
 

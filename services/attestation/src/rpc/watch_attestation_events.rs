@@ -1,17 +1,18 @@
 //! `AttestationInternalService.WatchAttestationEvents`: the log itself, followed.
 //!
-//! The log is a list with dense places, so it needs no event table: a cursor is the decimal count of the statements that
-//! were read. Only what the published tree reaches is told. A reader pulls: nothing is kept for one that is slow.
+//! The log is a list with dense places, so it needs no event table: a cursor is the place after a statement. Only what the published tree reaches is told. A reader pulls: nothing is kept for one that is slow.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _, unfold};
+use poa_common::TypedId as _;
 use poa_proto::attestation::v1::watch_attestation_events_response::Update;
 use poa_proto::attestation::v1::{
     AttestationEvent, AttestationHeartbeat, WatchAttestationEventsRequest, WatchAttestationEventsResponse,
 };
 use poa_storage::Database;
+use poa_storage::events::Place;
 use proof_of_agent::{Body, Envelope};
 use tokio::time::Instant;
 use tonic::Status;
@@ -31,7 +32,9 @@ const PAGE: usize = 200;
 /// A reader's place in the log.
 struct Reader {
     db: Database,
-    /// The place of the next statement to tell.
+    /// The place after the last statement that was told; a heartbeat repeats it.
+    place: Place,
+    /// The index of the next statement to tell.
     next: u64,
     /// Read from the database and not sent yet.
     waiting: VecDeque<Stored>,
@@ -42,12 +45,14 @@ pub(super) async fn handle(
     message: WatchAttestationEventsRequest,
 ) -> Result<BoxStream<'static, Result<WatchAttestationEventsResponse, Status>>, Error> {
     poa_chassis::validate(&message)?;
-    let next = place(&message.cursor).ok_or_else(|| Error::field("cursor", "is not one of this stream"))?;
-    // Beyond the end a reader would wait in silence and miss what comes: after a restored backup, for one.
-    if next > service.newest_checkpoint().await?.size {
-        return Err(Error::field("cursor", "lies beyond the end of this stream"));
+    let unknown = || Error::field("cursor", "is not one of this stream");
+    let place = Place::parse(&message.cursor).ok_or_else(unknown)?;
+    let next = u64::try_from(place.position()).map_err(Error::bug)?;
+    // After a restored backup, for one: whoever has seen more than there is would miss what comes in its place.
+    if next > service.newest_checkpoint().await?.size || !is_in_log(&service.db, &place, next).await? {
+        return Err(unknown());
     }
-    let reader = Reader { db: service.db.clone(), next, waiting: VecDeque::new() };
+    let reader = Reader { db: service.db.clone(), place, next, waiting: VecDeque::new() };
     let messages = unfold(Some(reader), async |reader| {
         let mut reader = reader?;
         match reader.next().await {
@@ -58,14 +63,11 @@ pub(super) async fn handle(
     Ok(messages.boxed())
 }
 
-/// The place that a cursor names; the empty one is the beginning.
-fn place(cursor: &str) -> Option<u64> {
-    if cursor.is_empty() {
-        return Some(0);
-    }
-    // One spelling of each place, and none beyond what a database can hold.
-    let place = cursor.parse::<i64>().ok().filter(|place| place.to_string() == cursor)?;
-    u64::try_from(place).ok()
+/// Whether the statement that a place comes after is in this log.
+async fn is_in_log(db: &Database, place: &Place, next: u64) -> Result<bool, Error> {
+    let (Some(id), Some(index)) = (place.id(), next.checked_sub(1)) else { return Ok(true) };
+    let there = store::statements::from_index(db.read(), index, 1).await?;
+    Ok(there.first().is_some_and(|stored| stored.log_index == index && stored.id.uuid() == id))
 }
 
 /// What a statement looks like from outside. The log holds what was verified when it came in.
@@ -97,6 +99,7 @@ impl Reader {
         loop {
             if let Some(stored) = self.waiting.pop_front() {
                 self.next = stored.log_index.saturating_add(1);
+                self.place = Place::after(i64::try_from(self.next).map_err(Error::bug)?, stored.id.uuid());
                 return Ok(self.message(Update::Event(event(stored)?)));
             }
             let published = store::checkpoints::newest(self.db.read()).await?.map_or(0, |newest| newest.size);
@@ -114,21 +117,6 @@ impl Reader {
     }
 
     fn message(&self, update: Update) -> WatchAttestationEventsResponse {
-        WatchAttestationEventsResponse { cursor: self.next.to_string(), update: Some(update) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_a_place_in_its_one_spelling() {
-        assert_eq!(place(""), Some(0));
-        assert_eq!(place("0"), Some(0));
-        assert_eq!(place("9223372036854775807"), Some(9_223_372_036_854_775_807));
-        for cursor in ["-1", "+1", "01", " 1", "1 ", "x", "9223372036854775808"] {
-            assert_eq!(place(cursor), None, "{cursor}");
-        }
+        WatchAttestationEventsResponse { cursor: self.place.to_string(), update: Some(update) }
     }
 }

@@ -15,6 +15,7 @@ use poa_storage::{Database, cursor};
 use proof_of_agent::DidKey;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 use crate::domain::Agent;
 use crate::error::Error;
@@ -140,6 +141,22 @@ impl Follower {
     async fn open(&mut self) -> Result<tonic::Streaming<WatchAgentEventsResponse>, Ended> {
         let cursor = cursor::load(self.db.read(), CURSOR).await.map_err(Error::from)?.unwrap_or_default();
         let cursor = String::from_utf8(cursor).map_err(Error::bug)?;
+        let is_beginning = cursor.is_empty();
+        match self.watch(cursor).await {
+            // Auth was restored from a backup, for one. All that it has to tell is read again, over what we know: an
+            // agent that it has forgotten gets no token from it any more, and one that retired stays so here.
+            Err(status) if status.code() == Code::InvalidArgument && !is_beginning => {
+                tracing::warn!(reason = %status.message(), "auth does not know our cursor, its events are read again");
+                Ok(self.watch(String::new()).await?)
+            }
+            opened => Ok(opened?),
+        }
+    }
+
+    async fn watch(
+        &mut self,
+        cursor: String,
+    ) -> Result<tonic::Streaming<WatchAgentEventsResponse>, tonic::Status> {
         // A stream outlives the time that a client gives to a call by default.
         let deadline = std::time::Instant::now() + STREAM_LIFE;
         let context = Context { request_id: "agent-events".into(), deadline: Some(deadline) };

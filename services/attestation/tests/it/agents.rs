@@ -113,13 +113,13 @@ async fn following_goes_on_from_the_stored_cursor_after_a_cut_and_after_a_restar
     Cast::new(&deployment);
     deployment.auth.come_up();
     eventually(SOON, "two more are known", async || known_agents(&deployment).await == 3).await;
-    assert_eq!(deployment.auth.cursors().last().map(String::as_str), Some("1"));
+    assert_eq!(deployment.auth.cursors().last().map(String::as_str), Some("1.0"));
     replica.stop().await;
 
     Cast::new(&deployment);
     let replica = deployment.replica().await;
     eventually(SOON, "and one more", async || known_agents(&deployment).await == 4).await;
-    assert_eq!(deployment.auth.cursors().last().map(String::as_str), Some("3"));
+    assert_eq!(deployment.auth.cursors().last().map(String::as_str), Some("3.0"));
     replica.stop().await;
 }
 
@@ -159,7 +159,43 @@ async fn an_event_that_another_replica_has_overtaken_changes_nothing() {
         let stored: Vec<u8> =
             sqlx::query_scalar("SELECT value FROM consumer_cursors").fetch_one(&database).await.unwrap();
         assert_eq!(retired().await, Some(true));
-        stored == b"2"
+        stored == b"2.0"
+    })
+    .await;
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn an_auth_that_was_restored_and_has_grown_again_is_followed_from_its_beginning() {
+    let deployment = Arc::new(Deployment::new().await);
+    let replica = deployment.replica().await;
+    for _ in 0..3 {
+        Cast::new(&deployment);
+    }
+    eventually(SOON, "three are known", async || known_agents(&deployment).await == 3).await;
+    // Beyond where we were before we hear of it: by its position alone our cursor would be one of the new ones.
+    deployment.auth.go_down();
+    deployment.auth.restore(1);
+    for _ in 0..4 {
+        Cast::new(&deployment);
+    }
+    deployment.auth.come_up();
+    eventually(SOON, "four more are known", async || known_agents(&deployment).await == 7).await;
+    let cursors = deployment.auth.cursors();
+    assert!(cursors.ends_with(&["3.0".to_owned(), String::new()]), "{cursors:?}");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_retirement_counts_though_auths_clock_went_back() {
+    let deployment = Arc::new(Deployment::new().await);
+    let cast = Cast::new(&deployment);
+    let replica = deployment.replica().await;
+    eventually(SOON, "the agent is known", async || known_agents(&deployment).await == 1).await;
+    deployment.auth.retire_at(cast.agent_id, cast.payee, DidKey::of(&cast.key), 1);
+    let database = deployment.database().await;
+    eventually(SOON, "it has retired", async || {
+        sqlx::query_scalar::<_, bool>("SELECT retired FROM agents").fetch_one(&database).await.unwrap()
     })
     .await;
     replica.stop().await;

@@ -23,6 +23,8 @@ struct State {
     is_down: bool,
     /// Streams of an earlier generation end.
     generation: u64,
+    /// Cursors of an earlier history are refused.
+    history: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +51,12 @@ impl FakeAuth {
         self.push(agent_event::Kind::Retired, agent(agent_id, account_id, key, agent::State::Retired));
     }
 
+    /// The same at another time than now, in seconds since 1970.
+    pub(crate) fn retire_at(&self, agent_id: AgentId, account_id: AccountId, key: DidKey, seconds: i64) {
+        let agent = agent(agent_id, account_id, key, agent::State::Retired);
+        self.push_at(agent_event::Kind::Retired, agent, prost_types::Timestamp { seconds, nanos: 0 });
+    }
+
     /// Agents that registered one after another before anybody looked.
     pub(crate) fn push(&self, kind: agent_event::Kind, agent: Agent) {
         let now = self.env.now();
@@ -56,6 +64,10 @@ impl FakeAuth {
             seconds: now.unix_timestamp(),
             nanos: i32::try_from(now.nanosecond()).unwrap(),
         };
+        self.push_at(kind, agent, time);
+    }
+
+    fn push_at(&self, kind: agent_event::Kind, agent: Agent, time: prost_types::Timestamp) {
         let event = AgentEvent { kind: kind.into(), agent: Some(agent), event_time: Some(time) };
         self.state.send_modify(|state| state.events.push(event));
     }
@@ -64,6 +76,16 @@ impl FakeAuth {
     pub(crate) fn go_down(&self) {
         self.state.send_modify(|state| {
             state.is_down = true;
+            state.generation += 1;
+        });
+    }
+
+    /// Goes back to a state with so many events, as from a backup, and tells of others from there on: streams end, and
+    /// earlier cursors are nobody's.
+    pub(crate) fn restore(&self, events: usize) {
+        self.state.send_modify(|state| {
+            state.events.truncate(events);
+            state.history += 1;
             state.generation += 1;
         });
     }
@@ -111,8 +133,15 @@ impl AuthInternalService for FakeAuth {
         if receiver.borrow().is_down {
             return Err(Status::unavailable("down"));
         }
-        let next: usize = if cursor.is_empty() { 0 } else { cursor.parse().unwrap() };
-        let generation = receiver.borrow().generation;
+        let (generation, history) = {
+            let now = receiver.borrow();
+            (now.generation, now.history)
+        };
+        let next: usize = match cursor.split_once('.') {
+            None => 0,
+            Some((next, of)) if of == history.to_string() => next.parse().unwrap(),
+            Some(_) => return Err(Status::invalid_argument("the cursor is not one of this stream")),
+        };
         let events = stream::unfold((receiver, next), move |(mut receiver, next)| async move {
             let event = {
                 let state = receiver
@@ -121,7 +150,7 @@ impl AuthInternalService for FakeAuth {
                     .ok()?;
                 (state.generation == generation).then(|| state.events[next].clone())
             };
-            let cursor = (next + 1).to_string();
+            let cursor = format!("{}.{history}", next + 1);
             let update = Some(Update::Event(event?));
             Some((Ok(WatchAgentEventsResponse { cursor, update }), (receiver, next + 1)))
         });

@@ -7,7 +7,9 @@ use poa_proto::attestation::v1::watch_attestation_events_response::Update;
 use poa_proto::attestation::v1::{
     AttestationEvent, WatchAttestationEventsRequest, WatchAttestationEventsResponse,
 };
+use poa_storage::events::Place;
 use tonic::{Status, Streaming};
+use uuid::Uuid;
 
 use crate::fixture::{Cast, Play, refusal};
 use crate::server::{Deployment, Replica, SOON};
@@ -43,7 +45,8 @@ async fn the_log_is_told_in_its_order_with_the_agents_that_signed() {
     assert_eq!(statements.len(), signers.len());
     for (place, signer) in (0i64..).zip(signers) {
         let (cursor, event) = next(&mut messages).await;
-        assert_eq!((cursor, event.agent_id.as_str()), ((place + 1).to_string(), signer));
+        let position = Place::parse(&cursor).unwrap().position();
+        assert_eq!((position, event.agent_id.as_str()), (place + 1, signer));
         assert!(event.event_time.is_some());
         let attestation = event.attestation.unwrap();
         assert_eq!((attestation.log_index, attestation.state()), (place, State::Logged));
@@ -58,11 +61,12 @@ async fn whoever_goes_on_from_a_cursor_hears_of_what_comes_after_it() {
     let replica = deployment.replica().await;
     Play::new(&deployment, replica.pipe(), &Cast::new(&deployment)).paid().await;
     let mut messages = watch(&deployment, &replica, "").await.unwrap();
-    for _ in 0..4 {
+    for _ in 0..3 {
         next(&mut messages).await;
     }
+    let (cursor, _) = next(&mut messages).await;
     let another = deployment.replica().await;
-    let mut resumed = watch(&deployment, &another, "4").await.unwrap();
+    let mut resumed = watch(&deployment, &another, &cursor).await.unwrap();
     assert_eq!(next(&mut resumed).await.1.attestation.unwrap().log_index, 4);
     assert_eq!(next(&mut resumed).await.1.attestation.unwrap().log_index, 5);
     another.stop().await;
@@ -71,9 +75,16 @@ async fn whoever_goes_on_from_a_cursor_hears_of_what_comes_after_it() {
 
 #[tokio::test]
 async fn a_cursor_of_nobodys_is_refused_and_so_is_everybody_but_search() {
-    let deployment = Deployment::new().await;
+    let deployment = Arc::new(Deployment::new().await);
     let replica = deployment.replica().await;
-    for cursor in ["x", "-1", "007", "1", "9223372036854775807"] {
+    Play::new(&deployment, replica.pipe(), &Cast::new(&deployment)).paid().await;
+    let mut messages = watch(&deployment, &replica, "").await.unwrap();
+    let (known, _) = next(&mut messages).await;
+    assert!(watch(&deployment, &replica, &known).await.is_ok());
+    // What another log has at a place that there is, as after a restored backup; and a place that there is not.
+    let other = Place::after(1, Uuid::from_u128(7)).to_string();
+    let beyond = known.replacen("1.", "1000.", 1);
+    for cursor in ["x", "-1", "007", "1", &other, &beyond] {
         assert_eq!(refusal(watch(&deployment, &replica, cursor).await).0, "FIELDS_INVALID", "{cursor}");
     }
     let request = WatchAttestationEventsRequest::default();

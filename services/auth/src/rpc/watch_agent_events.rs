@@ -1,6 +1,6 @@
 //! `AuthInternalService.WatchAgentEvents`, and the events that it streams.
 //!
-//! A cursor is the decimal position of an event. A reader pulls: nothing is kept for one that is slow.
+//! A cursor is the place after an event. A reader pulls: nothing is kept for one that is slow.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use poa_proto::auth::v1::watch_agent_events_response::Update;
 use poa_proto::auth::v1::{
     AgentEvent, AgentHeartbeat, WatchAgentEventsRequest, WatchAgentEventsResponse, agent_event,
 };
-use poa_storage::events::{Event, NewEvent, Tail, head};
+use poa_storage::events::{Event, NewEvent, Place, Tail};
 use prost::Message as _;
 use tonic::{Request, Status};
 
@@ -27,6 +27,8 @@ const TOPIC: &str = "agents";
 /// A reader's place in the stream.
 struct Reader {
     tail: Tail,
+    /// The place after the last event that was told; a heartbeat repeats it.
+    place: Place,
     /// Read from the database and not sent yet.
     waiting: VecDeque<Event>,
     heartbeat: Duration,
@@ -59,14 +61,15 @@ pub(super) async fn handle(
 ) -> Result<BoxStream<'static, Result<WatchAgentEventsResponse, Status>>, Error> {
     let message = request.into_inner();
     poa_chassis::validate(&message)?;
-    let position =
-        position(&message.cursor).ok_or_else(|| field_invalid("cursor", "is not one of this stream"))?;
-    // Beyond the end a reader would wait in silence and miss what comes: after a restored backup, for one.
-    if position > head(&state.db).await? {
-        return Err(field_invalid("cursor", "lies beyond the end of this stream"));
+    let unknown = || field_invalid("cursor", "is not one of this stream");
+    let place = Place::parse(&message.cursor).ok_or_else(unknown)?;
+    // After a restored backup, for one: whoever has seen more than there is would miss what comes in its place.
+    if !place.is_in(&state.db).await? {
+        return Err(unknown());
     }
     let reader = Reader {
-        tail: state.events.tail(Some(TOPIC), position),
+        tail: state.events.tail(Some(TOPIC), place.position()),
+        place,
         waiting: VecDeque::new(),
         heartbeat: state.heartbeat,
     };
@@ -80,15 +83,6 @@ pub(super) async fn handle(
     Ok(messages.boxed())
 }
 
-/// The position of a cursor; the empty one is the beginning.
-fn position(cursor: &str) -> Option<i64> {
-    if cursor.is_empty() {
-        return Some(0);
-    }
-    // One spelling of each position: no sign, no leading zero.
-    cursor.parse::<i64>().ok().filter(|position| *position >= 0 && position.to_string() == cursor)
-}
-
 // === impl Reader ===
 
 impl Reader {
@@ -97,33 +91,18 @@ impl Reader {
             // A dropped `next` of the tail loses nothing.
             match tokio::time::timeout(self.heartbeat, self.tail.next()).await {
                 Ok(batch) => self.waiting.extend(batch?.events),
-                Err(_silence) => {
-                    return Ok(message(self.tail.position(), Update::Heartbeat(AgentHeartbeat {})));
-                }
+                Err(_silence) => return Ok(self.message(Update::Heartbeat(AgentHeartbeat {}))),
             }
         }
-        match self.waiting.pop_front() {
-            Some(event) => Ok(message(event.position, Update::Event(recorded(&event.payload)?))),
-            None => Ok(message(self.tail.position(), Update::Heartbeat(AgentHeartbeat {}))),
-        }
+        let Some(event) = self.waiting.pop_front() else {
+            return Ok(self.message(Update::Heartbeat(AgentHeartbeat {})));
+        };
+        let told = recorded(&event.payload)?;
+        self.place = Place::of(&event);
+        Ok(self.message(Update::Event(told)))
     }
-}
 
-fn message(position: i64, update: Update) -> WatchAgentEventsResponse {
-    WatchAgentEventsResponse { cursor: position.to_string(), update: Some(update) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_a_position_in_its_one_spelling() {
-        assert_eq!(position(""), Some(0));
-        assert_eq!(position("0"), Some(0));
-        assert_eq!(position("9223372036854775807"), Some(i64::MAX));
-        for cursor in ["-1", "+1", "01", " 1", "1 ", "x", "9223372036854775808"] {
-            assert_eq!(position(cursor), None, "{cursor}");
-        }
+    fn message(&self, update: Update) -> WatchAgentEventsResponse {
+        WatchAgentEventsResponse { cursor: self.place.to_string(), update: Some(update) }
     }
 }
