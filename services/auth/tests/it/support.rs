@@ -27,7 +27,7 @@ use tonic::{Code, Request, Status};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 const AUDIENCE: &str = "proof-of-agent";
-const SERVICES: [&str; 3] = ["auth", "gateway", "attestation"];
+const SERVICES: [&str; 4] = ["auth", "gateway", "attestation", "search"];
 
 /// A running server.
 pub(crate) struct Server {
