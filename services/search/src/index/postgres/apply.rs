@@ -87,13 +87,14 @@ fn keep<'a, T>(
     }
 }
 
-/// Whether one state of an agent is newer than another. Auth's clock may stand still between two; to retire is final.
+/// Whether one state of an agent is newer than another. To retire is final, whatever auth's clock said then: it may stand
+/// still or go back between two.
 fn newer_agent(new: &Agent, old: &Agent) -> bool {
     is_newer(new, old.changed, old.active)
 }
 
 fn is_newer(new: &Agent, changed: Timestamp, active: bool) -> bool {
-    new.changed > changed || (new.changed == changed && active && !new.active)
+    if new.active == active { new.changed > changed } else { active }
 }
 
 /// Locks agents' rows, made where they are missing.
@@ -140,10 +141,6 @@ async fn store_agents(tx: &mut Tx, agents: &[&Agent]) -> Result<(), Error> {
         })
         .copied()
         .collect();
-    let is_active = |agent: &Agent| {
-        let retired = known(agent).is_some_and(|old| old.changed.is_some() && !old.active);
-        agent.active && !retired
-    };
     let words = |agent: &Agent| {
         let capabilities = agent.capabilities.join(" ");
         vector(&[
@@ -163,7 +160,7 @@ async fn store_agents(tx: &mut Tx, agents: &[&Agent]) -> Result<(), Error> {
     )
     .bind(news.iter().map(|agent| agent.id.uuid()).collect::<Vec<_>>())
     .bind(news.iter().map(|agent| agent.changed).collect::<Vec<_>>())
-    .bind(news.iter().map(|agent| is_active(agent)).collect::<Vec<_>>())
+    .bind(news.iter().map(|agent| agent.active).collect::<Vec<_>>())
     .bind(news.iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>())
     .bind(news.iter().map(|agent| agent.capabilities.join(" ")).collect::<Vec<_>>())
     .bind(news.iter().map(|agent| words(agent)).collect::<Vec<_>>())
@@ -177,7 +174,7 @@ async fn store_agents(tx: &mut Tx, agents: &[&Agent]) -> Result<(), Error> {
         if let Some(old) = known(agent).filter(|old| old.active) {
             old.capabilities.iter().for_each(|capability| *counts.entry(capability).or_default() -= 1);
         }
-        if is_active(agent) {
+        if agent.active {
             agent.capabilities.iter().for_each(|capability| *counts.entry(capability).or_default() += 1);
         }
     }

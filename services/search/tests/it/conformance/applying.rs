@@ -1,6 +1,6 @@
 //! How changes come in: late, twice, at once, and after a wipe.
 
-use poa_search::domain::{Change, Source, Task};
+use poa_search::domain::{AgentQuery, Change, Source, Task};
 use poa_search::index::{Applied, Error, Health, Index};
 
 use super::book::{Book, agent, agent_id, all_agents, at, completed, market, task};
@@ -22,6 +22,23 @@ pub(crate) async fn an_older_agent_never_overwrites_a_newer_one<I: Index>(book: 
     later.changed = at(9);
     book.agents([later]).await;
     assert_eq!(book.found("").await, ["new"]);
+    // Auth's clock went back between the two: apart, together, and told again.
+    for number in [3, 4] {
+        let before = agent(number, "before", "", &["y"]);
+        let mut gone = agent(number, "gone", "", &["y"]);
+        (gone.active, gone.changed) = (false, at(-5));
+        if number == 3 {
+            book.agents([before.clone()]).await;
+            book.agents([gone]).await;
+        } else {
+            book.agents([before.clone(), gone]).await;
+        }
+        book.agents([before]).await;
+    }
+    assert_eq!(book.found("").await, ["new"]);
+    assert_eq!(book.completions("y").await, Vec::<String>::new());
+    let retired = AgentQuery { include_retired: true, ..all_agents("gone") };
+    assert_eq!(book.hits(retired).await.len(), 2);
 }
 
 pub(crate) async fn an_older_task_never_overwrites_a_newer_one<I: Index>(book: Book<I>) {
