@@ -2,7 +2,9 @@
 
 use crate::domain::Source;
 
-/// How far behind a service's events we are, in seconds. Label `source`.
+/// How far behind a service's events we are, in seconds: the age of the last event that was applied, 0 as soon as the
+/// service says that there is no other, and while there is no stream, the time since we were last as new as the service.
+/// Not there before anything is known. Label `source`.
 const LAG: &str = "poa_search_follower_lag_seconds";
 /// Events applied. Label `source`.
 const EVENTS: &str = "poa_search_events_total";

@@ -17,8 +17,6 @@ use crate::metrics::{self, Cause};
 
 /// Events that are applied at once, at most.
 const CHUNK: usize = 256;
-/// A stream that has been quiet for so long has nothing more to catch up with.
-const QUIET: Duration = Duration::from_secs(1);
 /// A stream without even a heartbeat for so long is dead; heartbeats come every 20 s at most.
 const SILENCE: Duration = Duration::from_secs(60);
 /// The wait before the stream is opened again; it doubles while it fails.
@@ -52,7 +50,7 @@ pub(crate) enum News {
     Other(Timestamp),
     /// The message breaks the contract: what is wrong with it.
     Malformed(&'static str),
-    /// The stream lives.
+    /// The stream lives, and all up to its cursor was told.
     Heartbeat,
 }
 
@@ -61,6 +59,8 @@ pub(crate) struct Follower<I, F> {
     env: Env,
     keeper: Keeper<I>,
     feed: F,
+    /// Up to where the index has the events; empty for the beginning.
+    cursor: String,
     /// When the index was last known to be as new as the service.
     caught_up: Instant,
 }
@@ -86,7 +86,7 @@ enum Ended {
 
 impl<I: Index, F: Feed> Follower<I, F> {
     pub(crate) fn new(env: &Env, keeper: Keeper<I>, feed: F) -> Self {
-        Self { env: env.clone(), keeper, feed, caught_up: Instant::now() }
+        Self { env: env.clone(), keeper, feed, cursor: String::new(), caught_up: Instant::now() }
     }
 
     /// Follows until it is told to stop. A dead stream is opened again, after growing waits.
@@ -100,8 +100,11 @@ impl<I: Index, F: Feed> Follower<I, F> {
                 ended = self.follow(&mut heard) => ended,
             };
             let source = F::SOURCE.as_str();
-            if heard || matches!(ended, Ended::Rebuilt | Ended::CursorRefused) {
+            let got_on = heard || matches!(ended, Ended::Rebuilt | Ended::CursorRefused);
+            if got_on {
                 wait = FIRST_WAIT;
+            }
+            if got_on && !matches!(ended, Ended::Index(_)) {
                 tracing::info!(source, reason = %ended, "the stream of events ended, opening it again");
             } else {
                 tracing::warn!(source, reason = %ended, cause = ?ended, "events cannot be followed");
@@ -116,7 +119,7 @@ impl<I: Index, F: Feed> Follower<I, F> {
         }
     }
 
-    /// Follows one stream to its end. `heard` says afterwards whether anything was.
+    /// Follows one stream to its end. `heard` says afterwards whether anything was, and was kept.
     async fn follow(&mut self, heard: &mut bool) -> Ended {
         // Before the cursor: what is applied under an earlier build than the cursor's is refused.
         let mut generations = self.keeper.generation();
@@ -129,20 +132,17 @@ impl<I: Index, F: Feed> Follower<I, F> {
             Err(ended) => return ended,
         };
         let mut chunks = stream.ready_chunks(CHUNK);
-        let mut last = Instant::now();
         loop {
             let chunk = tokio::select! {
                 biased;
                 _ = generations.wait_for(|known| *known != Some(generation)) => return Ended::Rebuilt,
-                chunk = tokio::time::timeout(QUIET, chunks.next()) => chunk,
+                chunk = tokio::time::timeout(SILENCE, chunks.next()) => chunk,
             };
             match chunk {
-                Err(_) if last.elapsed() > SILENCE => return Ended::Silent,
-                Err(_) => self.is_caught_up(),
+                Err(_) => return Ended::Silent,
                 Ok(None) => return Ended::Closed,
                 Ok(Some(messages)) => {
-                    (last, *heard) = (Instant::now(), true);
-                    if let Err(ended) = self.take(generation, messages).await {
+                    if let Err(ended) = self.take(generation, messages, heard).await {
                         return ended;
                     }
                 }
@@ -154,9 +154,9 @@ impl<I: Index, F: Feed> Follower<I, F> {
         &mut self,
         generation: Generation,
     ) -> Result<BoxStream<'static, Result<Told, Status>>, Ended> {
-        let cursor = self.keeper.index().cursor(F::SOURCE).await?;
-        let is_beginning = cursor.is_empty();
-        match self.feed.open(cursor).await {
+        self.cursor = self.keeper.index().cursor(F::SOURCE).await?;
+        let is_beginning = self.cursor.is_empty();
+        match self.feed.open(self.cursor.clone()).await {
             // It was restored from a backup, for one: what it has told us may not be so any more.
             Err(status) if status.code() == Code::InvalidArgument && !is_beginning => {
                 self.keeper.rebuild(Cause::CursorRefused, Some(generation)).await?;
@@ -171,6 +171,7 @@ impl<I: Index, F: Feed> Follower<I, F> {
         &mut self,
         generation: Generation,
         messages: Vec<Result<Told, Status>>,
+        heard: &mut bool,
     ) -> Result<(), Ended> {
         let mut told = Vec::with_capacity(messages.len());
         let mut error = None;
@@ -183,17 +184,22 @@ impl<I: Index, F: Feed> Follower<I, F> {
                 }
             }
         }
+        let is_any = !told.is_empty();
         self.apply(generation, told).await?;
+        // Not before: what cannot be kept would be asked for again without a pause.
+        *heard |= is_any;
         error.map_or(Ok(()), |status| Err(Ended::Status(F::SOURCE, status)))
     }
 
     async fn apply(&mut self, generation: Generation, told: Vec<Told>) -> Result<(), Ended> {
         let mut steps: Vec<(Option<Change>, String)> = Vec::with_capacity(told.len());
-        let mut newest = None;
+        let (mut newest, mut beat) = (None, None);
         for Told { cursor, news } in told {
             let change = match news {
-                // Its cursor is that of the last event.
-                News::Heartbeat => continue,
+                News::Heartbeat => {
+                    beat = Some(cursor);
+                    continue;
+                }
                 News::Change(change, time) => {
                     newest = Some(time);
                     Some(change)
@@ -209,22 +215,43 @@ impl<I: Index, F: Feed> Follower<I, F> {
                     None
                 }
             };
+            beat = None;
             steps.push((change, cursor));
         }
-        let Some((_, cursor)) = steps.last() else {
+        if let Some((_, cursor)) = steps.last() {
+            let cursor = cursor.clone();
+            self.keep(generation, steps, cursor, newest).await?;
+        }
+        // Where our cursor is the beginning, there is no event at all.
+        if beat.is_some_and(|beat| self.cursor.is_empty() || beat == self.cursor) {
             self.is_caught_up();
-            return Ok(());
-        };
+        }
+        Ok(())
+    }
+
+    /// Puts events and the cursor after them into the index; `newest` is when the last one happened.
+    async fn keep(
+        &mut self,
+        generation: Generation,
+        steps: Vec<(Option<Change>, String)>,
+        cursor: String,
+        newest: Option<Timestamp>,
+    ) -> Result<(), Ended> {
         let count = steps.len();
-        let cursor = cursor.clone();
         let changes = steps.iter().filter_map(|(change, _)| change.clone()).collect();
-        match self.keeper.index().apply(self.batch(generation, changes, cursor)).await {
+        match self.keeper.index().apply(self.batch(generation, changes, cursor.clone())).await {
             Err(Error::Refused(_)) => self.apply_one_by_one(generation, steps).await?,
             applied => self.accept(applied?)?,
         }
+        self.cursor = cursor;
         metrics::events(F::SOURCE, count);
         if let Some(newest) = newest {
-            metrics::lag(F::SOURCE, (self.env.now() - newest).as_seconds_f64());
+            let behind = self.env.now() - newest;
+            metrics::lag(F::SOURCE, behind.as_seconds_f64());
+            // An event of the future is as new as can be.
+            let behind = Duration::try_from(behind).unwrap_or_default();
+            self.caught_up =
+                Instant::now().checked_sub(behind).map_or(self.caught_up, |then| then.max(self.caught_up));
         }
         Ok(())
     }
@@ -274,3 +301,6 @@ impl<I: Index, F: Feed> Follower<I, F> {
         metrics::lag(F::SOURCE, 0.0);
     }
 }
+
+#[cfg(test)]
+mod tests;
