@@ -142,9 +142,11 @@ impl World {
         (self.channel, self.admin, self.lifecycle) = (channel, admin, lifecycle);
     }
 
-    /// A second replica on the same database.
-    pub(crate) async fn replica(&self) -> Lifecycle {
-        serve(&self.url, &self.keys, &self.peers, &self.env).await.2
+    /// Starts a second replica on the same database, which is asked from now on. Answers with the first one's life.
+    pub(crate) async fn second(&mut self) -> Lifecycle {
+        let (channel, admin, lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env).await;
+        (self.channel, self.admin) = (channel, admin);
+        std::mem::replace(&mut self.lifecycle, lifecycle)
     }
 
     pub(crate) fn client(&self) -> SearchServiceClient<Channel> {

@@ -8,7 +8,7 @@ mod tasks;
 mod terms;
 
 use poa_common::Env;
-use poa_storage::{Database, DatabaseConfig};
+use poa_storage::{Database, DatabaseConfig, Tx};
 use sqlx::Row as _;
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
@@ -20,6 +20,8 @@ use crate::domain::{
 
 /// The tables.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/search");
+/// What the migrations make.
+const TABLES: [&str; 5] = ["index_state", "sources", "agents", "capabilities", "tasks"];
 /// PostgreSQL's code for a table that is not there.
 const UNDEFINED_TABLE: &str = "42P01";
 
@@ -72,7 +74,8 @@ impl Index for PgIndex {
     async fn inspect(&self) -> Result<Health, Error> {
         match self.look().await {
             Err(error) if code(&error).as_deref() == Some(UNDEFINED_TABLE) => {
-                tracing::warn!("tables of the index are gone, they are made again");
+                tracing::warn!("tables of the index are gone, all of them are made again");
+                self.db.transact(|tx| Box::pin(drop_remains(tx))).await?;
                 // Its pool ends with it; ours finds the tables.
                 let _tables = Database::connect(&self.config, &MIGRATIONS).await?;
                 Ok(self.look().await?)
@@ -128,6 +131,32 @@ impl From<poa_storage::Error> for Error {
             }
         }
     }
+}
+
+/// Drops what is left of the tables where one of them is gone, and the record that they were made: by that alone nothing
+/// would ever make them again.
+async fn drop_remains(tx: &mut Tx) -> Result<(), poa_storage::Error> {
+    // Another replica may be making them at this moment. The lock is a table, and may be gone too.
+    let has_lock: bool =
+        sqlx::query_scalar("SELECT to_regclass('_migration_lock') IS NOT NULL").fetch_one(tx.conn()).await?;
+    if has_lock {
+        sqlx::raw_sql("SELECT held FROM _migration_lock FOR UPDATE").execute(tx.conn()).await?;
+    }
+    let is_damaged: bool = sqlx::query_scalar(
+        "SELECT bool_or(to_regclass(name) IS NULL) FROM unnest($1::text[]) AS made (name)",
+    )
+    .bind(TABLES.as_slice())
+    .fetch_one(tx.conn())
+    .await?;
+    if is_damaged {
+        // In the order in which whoever applies events locks them.
+        sqlx::raw_sql(
+            "DROP TABLE IF EXISTS index_state, agents, capabilities, tasks, sources, _sqlx_migrations",
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(())
 }
 
 /// PostgreSQL's code of an error, where it is one of PostgreSQL's.
