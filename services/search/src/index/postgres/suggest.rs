@@ -10,7 +10,7 @@ use super::statement::{Mode, push_match, run};
 use super::terms::in_names;
 use crate::domain::{SuggestQuery, Suggestion, Term, query_terms};
 
-/// Names that are ranked: one letter fits more than anybody would read.
+/// Names that are ranked, those of the most experienced: one letter fits more than anybody would read.
 const CANDIDATES: i64 = 2_000;
 
 /// One look.
@@ -83,7 +83,7 @@ fn of_names(look: &Look) -> QueryBuilder<Postgres> {
             }
         }
     }
-    sql.push(" LIMIT ").push_bind(CANDIDATES);
+    sql.push(" ORDER BY completed_tasks DESC LIMIT ").push_bind(CANDIDATES);
     sql.push(") AS named ORDER BY starts_with(lower(name), ").push_bind(look.typed.clone());
     sql.push(") DESC, completed_tasks DESC, agent_id DESC LIMIT ").push_bind(i64::from(look.limit));
     sql

@@ -34,6 +34,7 @@ macro_rules! suite {
             tasks: pages_of_tasks_do_not_overlap_and_leave_nothing_out,
             tasks: hostile_queries_for_tasks_find_nothing_and_break_nothing,
             suggestions: a_beginning_is_completed_to_capabilities_and_names,
+            suggestions: of_more_names_than_are_ranked_the_most_experienced_come_first,
             suggestions: capabilities_are_counted_by_active_agents,
             suggestions: a_typing_error_is_completed_too,
             suggestions: hostile_prefixes_suggest_nothing,

@@ -28,6 +28,16 @@ pub(crate) async fn a_beginning_is_completed_to_capabilities_and_names<I: Index>
     assert!(few.iter().any(|found| matches!(found, Suggestion::Agent { .. })), "{few:?}");
 }
 
+pub(crate) async fn of_more_names_than_are_ranked_the_most_experienced_come_first<I: Index>(book: Book<I>) {
+    let last = 2_500;
+    for first in (1..=last).step_by(250) {
+        book.agents((first..first + 250).map(|number| agent(number, &format!("Sum {number}"), "", &["x"])))
+            .await;
+    }
+    book.tasks([completed(1, agent_id(last), 5, 1)]).await;
+    assert_eq!(book.completions("su").await.first(), Some(&format!("Sum {last}")));
+}
+
 pub(crate) async fn capabilities_are_counted_by_active_agents<I: Index>(book: Book<I>) {
     let mut first = agent(1, "one", "", &["text.count", "text.draw"]);
     book.agents([first.clone(), agent(2, "two", "", &["text.count"])]).await;
