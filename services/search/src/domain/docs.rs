@@ -4,6 +4,12 @@ use poa_common::{AccountId, AgentId, Msat, TaskId, Timestamp};
 
 use super::Generation;
 
+/// Whether a text is a capability: nothing else is kept or looked for as one.
+pub fn is_capability(text: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+    !text.is_empty() && text.bytes().all(sound)
+}
+
 /// A service whose events are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
@@ -20,9 +26,9 @@ pub enum Source {
 pub struct Agent {
     /// Its id.
     pub id: AgentId,
-    /// When it became so: of two messages the later one counts.
+    /// When it became so: of two messages with the same state the later one counts.
     pub changed: Timestamp,
-    /// Whether it may claim tasks. A retired one never becomes active again.
+    /// Whether it may claim tasks. A retired one never becomes active again, whatever the times say.
     pub active: bool,
     /// Its name.
     pub name: String,

@@ -4,7 +4,7 @@ mod docs;
 mod query;
 mod text;
 
-pub use docs::{Agent, Batch, Change, Source, Statement, Task};
+pub use docs::{Agent, Batch, Change, Source, Statement, Task, is_capability};
 pub use query::{AgentHit, AgentQuery, Page, SuggestQuery, Suggestion, TaskQuery, Text, View, Window};
 pub use text::{Term, Weight, index_terms, letters, query_terms};
 

@@ -3,6 +3,7 @@
 use poa_common::{Msat, Timestamp, Violations};
 use prost::Message;
 
+use crate::domain::is_capability;
 use crate::error::Error;
 
 /// A message as it was kept.
@@ -22,9 +23,8 @@ pub(super) fn bound(msat: i64) -> Option<Msat> {
 
 /// Notes capabilities that are none: they could only find nothing.
 pub(super) fn capabilities(asked: &[String], found: &mut Violations) {
-    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
     for (place, capability) in asked.iter().enumerate() {
-        if capability.is_empty() || !capability.bytes().all(sound) {
+        if !is_capability(capability) {
             found.add(format!("capabilities[{place}]"), "must be of a-z, 0-9, `.`, `-` and `_`");
         }
     }

@@ -9,8 +9,8 @@ use poa_proto::auth::v1::{AgentEvent, WatchAgentEventsRequest, WatchAgentEventsR
 use prost::Message as _;
 use tonic::Status;
 
-use super::{context, is_capability, is_text, time};
-use crate::domain::{Agent, Change, Source};
+use super::{context, is_text, time};
+use crate::domain::{Agent, Change, Source, is_capability};
 use crate::worker::follower::{Feed, News, Told};
 
 /// Auth's stream.

@@ -31,9 +31,3 @@ fn time(given: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
 fn is_text(text: &str) -> bool {
     !text.contains('\0')
 }
-
-/// Whether a text is a capability: nothing else is looked for as one.
-fn is_capability(text: &str) -> bool {
-    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
-    !text.is_empty() && text.bytes().all(sound)
-}

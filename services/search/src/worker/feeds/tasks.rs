@@ -11,8 +11,8 @@ use poa_proto::task::v1::{Claim, TaskEvent, WatchTaskEventsRequest, WatchTaskEve
 use prost::Message as _;
 use tonic::Status;
 
-use super::{context, is_capability, is_text, time};
-use crate::domain::{Change, Source, Task};
+use super::{context, is_text, time};
+use crate::domain::{Change, Source, Task, is_capability};
 use crate::worker::follower::{Feed, News, Told};
 
 /// The task service's stream.
