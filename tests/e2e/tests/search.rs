@@ -90,6 +90,10 @@ async fn story(alice: &Poa, bob: &Poa) -> String {
 
 /// Waits until all of the story is found, by those who may find it.
 async fn found(alice: &Poa, bob: &Poa, task: &str) {
+    let names = |words: &[&str]| -> Vec<String> {
+        let hits = lines(alice, words);
+        hits.iter().map(|hit| hit["agent"]["name"].as_str().expect("a name").to_owned()).collect()
+    };
     eventually(SOON, "the story is found", async || {
         let machine = lines(alice, &["search", "agents", "counting", "--capability", "text.count"]);
         machine.len() == 1
@@ -97,12 +101,10 @@ async fn found(alice: &Poa, bob: &Poa, task: &str) {
             && machine[0]["typical_price_msat"] == "100000"
             && machine[0]["logged_statements"].as_i64() >= Some(2)
             && titles(alice, &["search", "tasks"]) == ["Draw a landscape"]
+            && titles(alice, &["search", "tasks", "--mine"]) == ["Draw a landscape", "Count the sheep"]
+            && names(&["search", "agents"]) == ["Counting machine", "Painter"]
     })
     .await;
-    let names = |words: &[&str]| -> Vec<String> {
-        let hits = lines(alice, words);
-        hits.iter().map(|hit| hit["agent"]["name"].as_str().expect("a name").to_owned()).collect()
-    };
     assert_eq!(names(&["search", "agents"]), ["Counting machine", "Painter"]);
     for words in ["zahlt worter", "単語", "countign machine", "text.count"] {
         assert_eq!(names(&["search", "agents", words]), ["Counting machine"], "{words}");
