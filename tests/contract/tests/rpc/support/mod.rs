@@ -11,5 +11,6 @@ mod world;
 pub(crate) use contract::contract;
 pub(crate) use examples::{Example, example};
 pub(crate) use status::Refusal;
+pub(crate) use story::request_id;
 pub(crate) use wire::{Credentials, Route};
 pub(crate) use world::{Forgery, Scene, methods};
