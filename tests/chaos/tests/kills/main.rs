@@ -6,6 +6,11 @@
 //! measured. Failures and stalls are armed all at once, while every story runs at the same time. `POA_CHAOS=full`
 //! adds later arrivals to the kills, and each failure and stall alone; any other value of it names the failpoints to kill
 //! at, by how they begin.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the harness of tests: what cannot go on ends the test"
+)]
 
 mod books;
 mod figures;

@@ -35,10 +35,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static str> {
 /// The strikes that come one at a time at these services: a kill at each failpoint; with `POA_CHAOS=full` also at later
 /// arrivals, and a failure and a stall of each alone.
 pub(crate) fn singly(services: &[&'static str]) -> Vec<Strike> {
-    let of_these = all().filter(|point| services.iter().any(|service| process(point) == *service));
     let asked_for = size().unwrap_or_default();
-    let chosen = of_these.filter(|point| asked_for == FULL || point.starts_with(&asked_for));
-    chosen.flat_map(|point| strikes(point, asked_for == FULL)).collect()
+    let chosen: Vec<_> = all().filter(|point| asked_for == FULL || point.starts_with(&asked_for)).collect();
+    assert!(!chosen.is_empty(), "POA_CHAOS={asked_for} is not {FULL}, and no failpoint begins so");
+    let of_these =
+        chosen.into_iter().filter(|point| services.iter().any(|service| process(point) == *service));
+    of_these.flat_map(|point| strikes(point, asked_for == FULL)).collect()
 }
 
 fn strikes(point: &'static str, full: bool) -> Vec<Strike> {
