@@ -111,6 +111,12 @@ impl DatabaseConfig {
             ("lock_timeout", self.lock_timeout_ms.to_string()),
             ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT.as_millis().to_string()),
             ("client_connection_check_interval", CLIENT_CHECK_INTERVAL.as_millis().to_string()),
+            // A request reads by keys. A plan that was made when a table was young, and had neither rows nor statistics,
+            // would go on reading all of it; and to plan each statement anew costs more than to run it. What reads a whole
+            // table, or searches, sets its own.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
+            ("enable_seqscan", "off".to_owned()),
+            ("jit", "off".to_owned()),
         ]))
     }
 }

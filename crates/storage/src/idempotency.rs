@@ -1,6 +1,7 @@
 //! Idempotency records: the same request gives the same answer, and is carried out once.
 //!
-//! [`begin`] is the first statement of a mutating transaction and [`record`] its last. Only committed
+//! [`begin`] is the first statement of a mutating transaction and [`record`] its last; [`begin_with`] is both at once,
+//! where the answer is known beforehand. Only committed
 //! effects are recorded: a transaction that ends in an error leaves no record, and the request may be tried
 //! again under the same id. A concurrent duplicate waits in [`begin`] until the first one has ended.
 //!
@@ -55,6 +56,36 @@ pub enum Keep {
 pub async fn begin(tx: &mut Tx, key: Key, fingerprint: [u8; 32], now: Timestamp) -> Result<Outcome, Error> {
     let mut outcomes = begin_many(tx, &[(key, fingerprint)], now).await?;
     outcomes.pop().unwrap_or_else(|| Err(Error::Corrupt("no outcome for the one key".to_owned())))
+}
+
+/// Begins a request whose answer is known before it is carried out, and records it: one statement instead of two.
+///
+/// # Errors
+/// As [`begin`] and [`record`].
+pub async fn begin_with(
+    tx: &mut Tx,
+    key: Key,
+    fingerprint: [u8; 32],
+    (response, keep): (&[u8], Keep),
+    now: Timestamp,
+) -> Result<Outcome, Error> {
+    check_size(&key, response)?;
+    let inserted = sqlx::query(
+        "INSERT INTO idempotency_records
+             (principal, method, request_id, fingerprint, created_at, response, keep)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(key.principal)
+    .bind(key.method)
+    .bind(key.request_id)
+    .bind(fingerprint.as_slice())
+    .bind(now)
+    .bind(response)
+    .bind(keep == Keep::Forever)
+    .execute(tx.conn())
+    .await?;
+    if inserted.rows_affected() == 1 { Ok(Outcome::Fresh) } else { begin(tx, key, fingerprint, now).await }
 }
 
 /// Begins many requests with two statements, for a batch writer. One outcome per key, in their order; the
@@ -150,8 +181,8 @@ pub async fn record(tx: &mut Tx, key: Key, response: &[u8], keep: Keep) -> Resul
 /// # Errors
 /// As [`record`].
 pub async fn record_many(tx: &mut Tx, answers: &[(Key, &[u8])], keep: Keep) -> Result<(), Error> {
-    if let Some((key, response)) = answers.iter().find(|(_, response)| response.len() > MAX_RESPONSE_BYTES) {
-        return Err(Error::Corrupt(format!("the answer of {} has {} bytes", key.method, response.len())));
+    for (key, response) in answers {
+        check_size(key, response)?;
     }
     let principals: Vec<Uuid> = answers.iter().map(|(key, _)| key.principal).collect();
     let methods: Vec<&str> = answers.iter().map(|(key, _)| key.method).collect();
@@ -177,6 +208,13 @@ pub async fn record_many(tx: &mut Tx, answers: &[(Key, &[u8])], keep: Keep) -> R
     } else {
         Err(Error::Corrupt("an answer was recorded twice or never begun".to_owned()))
     }
+}
+
+fn check_size(key: &Key, response: &[u8]) -> Result<(), Error> {
+    if response.len() > MAX_RESPONSE_BYTES {
+        return Err(Error::Corrupt(format!("the answer of {} has {} bytes", key.method, response.len())));
+    }
+    Ok(())
 }
 
 /// Forgets a request whose effect was taken back: it may be tried again under the same id.

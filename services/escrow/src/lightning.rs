@@ -7,7 +7,7 @@ use std::time::Duration;
 use poa_chassis::BuildError;
 use poa_common::Env;
 use poa_payment::Provider;
-use poa_payment::simulated::{OpenError, Options, SimulatedNode, SimulatedPayer};
+use poa_payment::simulated::{OpenError, Options, SimulatedNode};
 
 use crate::config::{LightningConfig, ProviderKind};
 pub use crate::worker::dispatch::Dispatcher;
@@ -36,7 +36,7 @@ impl Lightning {
         match config.provider {
             ProviderKind::Simulated => {
                 let mut waiting = false;
-                let (node, payer) = loop {
+                let (node, dispatcher) = loop {
                     match open_simulated(&config.data_dir, env.clone()).await? {
                         Ok(opened) => break opened,
                         Err(OpenError::InUse { .. }) if config.standby => {
@@ -49,7 +49,7 @@ impl Lightning {
                         Err(error) => return Err(error.into()),
                     }
                 };
-                Ok(Self::simulated(node, Dispatcher::new(payer)))
+                Ok(Self::simulated(node, dispatcher))
             }
         }
     }
@@ -64,13 +64,13 @@ impl Lightning {
 async fn open_simulated(
     folder: &Path,
     env: Env,
-) -> Result<Result<(SimulatedNode, SimulatedPayer), OpenError>, BuildError> {
+) -> Result<Result<(SimulatedNode, Dispatcher), OpenError>, BuildError> {
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder)?;
         Ok::<_, std::io::Error>(SimulatedNode::open(&Options::new(folder.join(NODE_FILE)), env))
     });
-    Ok(opened.await??)
+    Ok(opened.await??.map(|(node, payer)| (node, Dispatcher::new(payer))))
 }
 
 impl std::fmt::Debug for Lightning {

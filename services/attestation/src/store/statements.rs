@@ -86,8 +86,9 @@ pub(crate) async fn by_digest(
     let digests: Vec<&[u8]> = wanted.iter().map(|(_, digest)| digest.as_ref()).collect();
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.leaf_hash, s.created_at
-         FROM unnest($1::uuid[], $2::bytea[]) AS wanted (task_id, digest)
-         JOIN statements s ON s.task_id = wanted.task_id AND s.digest = wanted.digest",
+         FROM statements s
+         WHERE s.task_id = ANY($1)
+           AND (s.task_id, s.digest) IN (SELECT * FROM unnest($1::uuid[], $2::bytea[]))",
     )
     .bind(tasks)
     .bind(digests)

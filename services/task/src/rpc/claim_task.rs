@@ -59,7 +59,7 @@ async fn claim(
     recorded: Recorded,
     at: Moment,
 ) -> Result<Option<Saga>, Error> {
-    if recorded.begin_for_task(tx).await?.is_some() {
+    if recorded.begin_for_task(tx, task, Keep::SevenDays).await?.is_some() {
         return Ok(None);
     }
     let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
@@ -80,7 +80,6 @@ async fn claim(
         let verb = |saga: &mut Saga| saga.claim_for(acceptance, &chain, reserved, at);
         written = Some(change(service, tx, &saga, at, verb).await?);
     }
-    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
     before_commit(Failpoint::ClaimBeforeCommit).await?;
     Ok(written)
 }

@@ -55,13 +55,12 @@ pub(super) async fn handle(
         .db
         .transact_idempotent((draft, env), |(draft, env), tx| {
             Box::pin(async move {
-                if let Some(before) = draft.recorded.begin_for_task(tx).await? {
+                let task = draft.saga.offer.task;
+                if let Some(before) = draft.recorded.begin_for_task(tx, task, Keep::Forever).await? {
                     return Ok((before, None));
                 }
                 let created = Created { title: &draft.title, terms: &draft.terms, input: &draft.input };
                 store::create(tx, &draft.saga, &created, draft.at, env).await?;
-                let task = draft.saga.offer.task;
-                draft.recorded.end_for_task(tx, task, Keep::Forever).await?;
                 before_commit(Failpoint::CreateBeforeCommit).await?;
                 Ok::<_, Error>((task, Some(draft.saga.clone())))
             })

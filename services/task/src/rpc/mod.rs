@@ -197,18 +197,17 @@ impl Recorded {
         }
     }
 
-    /// Begins a request whose answer is a task as it is; answers with the task where it was carried out before.
-    async fn begin_for_task(&self, tx: &mut Tx) -> Result<Option<TaskId>, Error> {
-        let Some(response) = self.begin(tx).await? else {
-            return Ok(None);
-        };
-        let task = Uuid::from_slice(&response).map_err(Error::internal)?;
-        Ok(Some(TaskId::from_uuid(task)))
-    }
-
-    /// Records which task the request was about.
-    async fn end_for_task(&self, tx: &mut Tx, task: TaskId, keep: Keep) -> Result<(), Error> {
-        Ok(idempotency::record(tx, self.key, task.uuid().as_bytes(), keep).await?)
+    /// Begins a request whose answer is this task as it is, and records that; answers with the recorded task where it was
+    /// carried out before.
+    async fn begin_for_task(&self, tx: &mut Tx, task: TaskId, keep: Keep) -> Result<Option<TaskId>, Error> {
+        let answer = task.uuid().into_bytes();
+        match idempotency::begin_with(tx, self.key, self.fingerprint, (&answer, keep), self.now).await? {
+            Outcome::Fresh => Ok(None),
+            Outcome::Replay(response) => {
+                let task = Uuid::from_slice(&response).map_err(Error::internal)?;
+                Ok(Some(TaskId::from_uuid(task)))
+            }
+        }
     }
 }
 
@@ -288,7 +287,7 @@ where
         .db
         .transact_idempotent((Arc::clone(service), verb), move |(service, verb), tx| {
             Box::pin(async move {
-                if recorded.begin_for_task(tx).await?.is_some() {
+                if recorded.begin_for_task(tx, task, Keep::SevenDays).await?.is_some() {
                     return Ok(None);
                 }
                 let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
@@ -296,7 +295,6 @@ where
                     return Err(Error::NotFound { resource: "task" });
                 }
                 let saga = change(service, tx, &saga, at, |saga| verb(saga, &service.pen)).await?;
-                recorded.end_for_task(tx, task, Keep::SevenDays).await?;
                 before_commit(points.0).await?;
                 Ok::<_, Error>(Some(saga))
             })

@@ -53,7 +53,7 @@ async fn reject(
     recorded: Recorded,
     at: Moment,
 ) -> Result<Option<Saga>, Error> {
-    if recorded.begin_for_task(tx).await?.is_some() {
+    if recorded.begin_for_task(tx, task, Keep::SevenDays).await?.is_some() {
         return Ok(None);
     }
     let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
@@ -72,7 +72,6 @@ async fn reject(
     };
     let (reason, pen) = (&verdict.reason, &service.pen);
     let written = change(service, tx, &saga, at, |saga| saga.reject(criterion, reason, pen, at)).await?;
-    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
     before_commit(Failpoint::RejectBeforeCommit).await?;
     Ok(Some(written))
 }

@@ -32,7 +32,7 @@ pub(super) async fn handle(
             (Arc::clone(service), principal, reason),
             move |(service, principal, reason), tx| {
                 Box::pin(async move {
-                    if recorded.begin_for_task(tx).await?.is_some() {
+                    if recorded.begin_for_task(tx, task, Keep::SevenDays).await?.is_some() {
                         return Ok(());
                     }
                     let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
@@ -41,7 +41,6 @@ pub(super) async fn handle(
                         return Err(not_claimant(tx, &saga, account).await?);
                     }
                     change(service, tx, &saga, at, |saga| saga.release(reason, at)).await?;
-                    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
                     Ok(before_commit(Failpoint::ReleaseClaimBeforeCommit).await?)
                 })
             },

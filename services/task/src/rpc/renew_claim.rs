@@ -25,7 +25,7 @@ pub(super) async fn handle(
         .db
         .transact_idempotent((Arc::clone(service), principal), move |(service, principal), tx| {
             Box::pin(async move {
-                if recorded.begin_for_task(tx).await?.is_some() {
+                if recorded.begin_for_task(tx, task, Keep::SevenDays).await?.is_some() {
                     return Ok(());
                 }
                 let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
@@ -34,7 +34,7 @@ pub(super) async fn handle(
                     return Err(not_claimant(tx, &saga, account).await?);
                 }
                 change(service, tx, &saga, at, |saga| saga.renew(at)).await?;
-                recorded.end_for_task(tx, task, Keep::SevenDays).await
+                Ok::<_, Error>(())
             })
         })
         .await?;

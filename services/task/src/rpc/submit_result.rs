@@ -114,7 +114,7 @@ async fn submit(
     recorded: Recorded,
     at: Moment,
 ) -> Result<Option<Saga>, Error> {
-    if recorded.begin_for_task(tx).await?.is_some() {
+    if recorded.begin_for_task(tx, task, Keep::SevenDays).await?.is_some() {
         return Ok(None);
     }
     let saga = store::load(tx, task).await?.ok_or(Error::NotFound { resource: "task" })?;
@@ -134,7 +134,6 @@ async fn submit(
         let number = saga.status.submissions.saturating_add(1);
         store::insert_result(tx, task, number, &checked.submission().result, at.wall).await?;
     }
-    recorded.end_for_task(tx, task, Keep::SevenDays).await?;
     before_commit(Failpoint::SubmitBeforeCommit).await?;
     Ok(written)
 }

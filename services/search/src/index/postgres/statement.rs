@@ -11,7 +11,7 @@ use crate::domain::{MAX_HITS, Term, Window};
 /// What holds for the one statement that follows. A search that takes longer than this is shed; a generic plan would not
 /// know how common a word is; compiling takes longer than the search; typing errors may take this much of a word.
 const SETTINGS: &str = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '3s'; \
-    SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; \
+    SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = on; \
     SET LOCAL pg_trgm.word_similarity_threshold = 0.4";
 /// With so many hits as they were typed, nobody meant anything else.
 pub(super) const ENOUGH: usize = 10;
