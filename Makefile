@@ -10,6 +10,7 @@
 #
 #   make chaos      kills at every failpoint, half an hour of faults, 10,000 callers who hang up
 #   make model      the model of the saga over SEEDS seeds
+#   make bench      measures the mesh against its own ceilings and writes docs/performance.md; ARGS=--quick: a minute
 #   make fuzz       every fuzz target for FUZZ_SECONDS under libFuzzer; needs nightly and cargo-fuzz
 
 # The linter of the contracts, an npm package that carries its binary.
@@ -25,7 +26,7 @@ FUZZ_TARGETS ?= $(notdir $(wildcard tests/fuzz/corpus/*))
 FUZZ := $(CARGO) +nightly fuzz
 FUZZ_FLAGS := --fuzz-dir tests/fuzz/engine --target-dir target/fuzz -s none any
 
-.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline chaos model fuzz
+.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline chaos model fuzz bench
 
 run: setup
 	@echo "Building (the first time takes a few minutes: it compiles about 350 packages) ..."
@@ -51,6 +52,10 @@ chaos: setup build
 
 model: setup
 	POA_MODEL_SEEDS=$(SEEDS) $(CARGO) test -p poa-chaos --test model the_saga -- --nocapture
+
+bench: setup
+	$(CARGO) build --profile bench -p poa-mesh -p poa-auth -p poa-task -p poa-escrow -p poa-attestation -p poa-gateway -p poa-bench
+	target/release/poa-bench $(ARGS)
 
 fuzz:
 	$(FUZZ) build $(FUZZ_FLAGS)
