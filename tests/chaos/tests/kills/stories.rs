@@ -309,7 +309,7 @@ async fn leap_until(
 ) -> Result<(), String> {
     let looks = std::sync::atomic::AtomicU32::new(0);
     until("a deadline", async || {
-        if looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % NOTICED_WITHIN == 0 {
+        if looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(NOTICED_WITHIN) {
             market.leap(by + Duration::from_secs(1)).await?;
         }
         let read = insist("a task", async || market.requester.task(&task.task_id).await).await?;
