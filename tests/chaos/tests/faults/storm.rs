@@ -65,7 +65,7 @@ struct Survived {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn business_goes_on_through_faults_of_network_and_database() {
+async fn tasks_are_completed_again_after_each_fault_of_network_and_database_and_nothing_is_lost() {
     let seed = crate::seed();
     println!("replay with POA_CHAOS_SEED={seed}");
     let mut stormy = Stormy::new(seed).await;
@@ -73,6 +73,7 @@ async fn business_goes_on_through_faults_of_network_and_database() {
     let first = load.until_one_completes(RECOVERED_WITHIN).await;
     assert!(first.is_some(), "nothing works before the first fault: {}", load.journal.errors());
     let before = load.throughput(MEASURED).await;
+    assert!(before > 0.0, "no task is completed within {MEASURED:?} before the first fault");
 
     let end = Instant::now() + crate::wanted_seconds();
     let mut survived = Vec::new();
