@@ -14,6 +14,10 @@ mod storm;
 
 use std::time::Duration;
 
+/// How long to look whether transactions are left open: shorter than the 30 s after which the database itself ends a
+/// session that idles in one, or it would tidy up behind the service and the look would find nothing.
+const LEFT_OPEN_LOOK: Duration = Duration::from_secs(10);
+
 /// The seed of this run: `POA_CHAOS_SEED`, or one of the moment.
 fn seed() -> u64 {
     let given = variable("POA_CHAOS_SEED").and_then(|seed| seed.parse().ok());

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use poa_sdk::api::auth::{Agent, RegisterAgentRequest, RegisterRequest};
 use poa_sdk::api::escrow::CreateDepositRequest;
+use poa_sdk::api::search::SearchTasksRequest;
+use poa_sdk::api::search::search_tasks_request::View;
 use poa_sdk::api::task::task::State;
 use poa_sdk::api::task::{
     ClaimNextTaskRequest, ClaimTaskRequest, Content, CreateTaskRequest, Criterion, ListTasksRequest,
@@ -25,6 +27,8 @@ pub(crate) const BUDGET_MSAT: i64 = 5_000 * PRICE_MSAT;
 const PASSWORD: &str = "correct horse battery staple";
 /// Between two looks at a task that somebody else has to move.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long search may be behind when all is over: it may have to connect anew.
+const SEARCHED_WITHIN: Duration = Duration::from_secs(60);
 /// Before a call is made again whose outcome is not known.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -328,6 +332,22 @@ impl Pair {
             }
             request.page_token = page.next_page_token;
         }
+    }
+
+    /// Waits until search has heard that the newest of the requester's tasks is completed: until it follows again.
+    pub(crate) async fn until_searched(&self, tasks: &[Task]) {
+        let Some(newest) = tasks.first() else { return };
+        let request = SearchTasksRequest {
+            view: View::Mine.into(),
+            states: vec![State::Completed.into()],
+            page_size: 100,
+            ..SearchTasksRequest::default()
+        };
+        poa_testkit::eventually(SEARCHED_WITHIN, "search has heard of the newest task", async || {
+            let found = self.requester.search_tasks(request.clone()).await;
+            found.is_ok_and(|page| page.tasks.iter().any(|task| task.task_id == newest.task_id))
+        })
+        .await;
     }
 
     /// Both balances, in msat: available and held of the requester, available of the worker.

@@ -22,7 +22,7 @@ const LIFECYCLE_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 /// What jumps, and where to, in hours from the true time.
-const JUMPS: [(&[&str], i64); 9] = [
+const JUMPS: [(&[&str], i64); 10] = [
     (&SERVICES, 24),
     (&SERVICES, 0),
     (&SERVICES, -24),
@@ -32,6 +32,7 @@ const JUMPS: [(&[&str], i64); 9] = [
     (&["escrow"], 24),
     (&["attestation"], -24),
     (&["task"], 24),
+    (&["search"], 24),
     (&["auth"], -24),
 ];
 
@@ -213,6 +214,7 @@ async fn reckon(place: &Place, pairs: &[Pair], journal: &Journal, seen: &mut See
             }
             problems.extend(pair.receipt_is_good(&task.task_id, &root).await.err());
         }
+        pair.until_searched(&tasks).await;
         let paid = i64::try_from(tasks.len()).expect("a small number");
         let expected = (BUDGET_MSAT - paid * PRICE_MSAT, 0, paid * (PRICE_MSAT - FEE_MSAT));
         let found = pair.balances().await.expect("balances when all is over");

@@ -13,7 +13,7 @@ use poa_chassis::{
     AdminServer, App, BuildError, Deps, InProcess, Lifecycle, Listen, Readiness, Served, Target, bind,
 };
 use poa_common::{Clock, Entropy, Env, Network, Timestamp};
-use poa_e2e::Deployment;
+use poa_e2e::{Deployment, PROCESSES};
 use poa_sdk::Admin;
 use poa_sdk::system_env;
 use poa_storage::DatabaseConfig;
@@ -21,7 +21,15 @@ use poa_testkit::eventually;
 use tempfile::TempDir;
 
 /// The processes with a clock of their own.
-pub(super) const SERVICES: [&str; 5] = ["auth", "escrow", "attestation", "task", "gateway"];
+pub(super) const SERVICES: [&str; PROCESSES.len()] = {
+    let mut names = [""; PROCESSES.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = PROCESSES[place].0;
+        place += 1;
+    }
+    names
+};
 /// How long a jump may take to be seen by a process.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 /// Where Debian keeps the library.
@@ -178,8 +186,6 @@ impl House {
             pipes.insert(name.to_owned(), Target::InProcess(pipe));
             ends.insert(name, end);
         }
-        // Nobody asks for it here.
-        pipes.insert("search".to_owned(), Target::Address("http://127.0.0.1:9".to_owned()));
         let offsets: BTreeMap<_, _> = SERVICES.map(|name| (name, Arc::<AtomicI64>::default())).into();
         let deps = |name: &'static str, audience: &str| -> Result<Deps, BuildError> {
             let seconds = offsets.get(name).cloned().unwrap_or_default();
@@ -223,12 +229,21 @@ impl House {
         let app = poa_task::build(task.clone(), own.clone()).await?;
         lifecycles.push(serve(app, task.server, own, ends.remove("task")));
 
+        let mut search = poa_search::Config { database: database("search").await, ..Default::default() };
+        keys.clone_into(&mut search.server.keys_dir);
+        let own = deps("search", &search.server.audience)?;
+        let app = poa_search::build(search.clone(), own.clone()).await?;
+        lifecycles.push(serve(app, search.server, own, ends.remove("search")));
+
         let mut gateway = poa_gateway::Config::default();
         keys.clone_into(&mut gateway.server.keys_dir);
         let own = deps("gateway", &gateway.server.audience)?;
         let edge = poa_gateway::build(gateway.clone(), own.clone()).await?;
         let (listen, address) = bind(([127, 0, 0, 1], 0).into()).await?;
         lifecycles.push(serve(edge, gateway.server, own, Some(listen)));
+        // People come to the gateway by a port.
+        ends.remove("gateway");
+        assert!(ends.is_empty(), "nothing serves {:?} here", ends.keys());
         Ok(Self {
             endpoint: format!("http://{address}"),
             admin: format!("http://{admin}"),
