@@ -8,8 +8,9 @@ use super::super::Error as IndexError;
 use super::terms::{all, exactly, matches};
 use crate::domain::{MAX_HITS, Term, Window};
 
-/// What holds for the one statement that follows. A search that takes longer than this is shed; a generic plan would not
-/// know how common a word is; compiling takes longer than the search; typing errors may take this much of a word.
+/// What holds for the one statement that follows. A search that takes longer than this is shed; the connection plans by
+/// keys and for any value, and would neither know how common a word is nor read a small table whole; typing errors may
+/// take this much of a word.
 const SETTINGS: &str = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '3s'; \
     SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = on; \
     SET LOCAL pg_trgm.word_similarity_threshold = 0.4";
