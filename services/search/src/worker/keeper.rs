@@ -66,7 +66,17 @@ impl<I: Index> Keeper<I> {
         let dropped = self.index.wipe(expected).await?;
         if let Some(Dropped { agents, tasks }) = dropped {
             metrics::rebuild(cause);
-            tracing::warn!(cause = cause.as_str(), agents, tasks, "the index was emptied and is built anew");
+            if (agents, tasks) == (0, 0) {
+                // The first start of all looks like this, and is nothing to warn of.
+                tracing::info!(cause = cause.as_str(), "the index is empty and is built from the beginning");
+            } else {
+                tracing::warn!(
+                    cause = cause.as_str(),
+                    agents,
+                    tasks,
+                    "the index was emptied and is built anew"
+                );
+            }
         }
         self.look();
         Ok(dropped)
