@@ -49,7 +49,7 @@ pub(crate) fn tables(report: &Report) -> String {
 }
 
 fn ratio_table(page: &mut String, rows: &[Row]) {
-    page.push_str("| | gate | goal | measured | |\n|---|---|---|---|---|\n");
+    page.push_str("| | gate | goal | measured | reaches |\n|---|---|---|---|---|\n");
     for row in rows {
         let Target { name, gate, goal, sense, unit } = row.target;
         let sign = match sense {
@@ -61,7 +61,7 @@ fn ratio_table(page: &mut String, rows: &[Row]) {
         let line = format!("| {name} | {gate} | {sign} {goal}{unit} | {measured} | {} |", verdict(row));
         line_of(page, &line);
     }
-    let missed: Vec<&Row> = rows.iter().filter(|row| matches!(verdict(row), "missed" | "gate")).collect();
+    let missed: Vec<&Row> = rows.iter().filter(|row| matches!(verdict(row), "missed" | "gate" | "reported")).collect();
     if !missed.is_empty() {
         page.push_str("\nWhat is missed, and what the run says of it:\n\n");
     }

@@ -94,7 +94,7 @@ const fn less(name: &'static str, gate: f64, goal: f64, unit: &'static str) -> T
     Target { name, gate, goal, sense: Sense::Less, unit }
 }
 
-/// Whether a figure reaches its goal, its gate, or neither.
+/// Whether a figure reaches its goal, its gate, or neither; without a gate and its goal it is only reported.
 pub(super) fn verdict(row: &Row) -> &'static str {
     let target = row.target;
     let Some(measured) = row.measured else { return "" };
@@ -104,6 +104,7 @@ pub(super) fn verdict(row: &Row) -> &'static str {
     };
     match (reaches(target.goal), target.gate == 0.0 || reaches(target.gate)) {
         (true, _) => "goal",
+        (false, true) if target.gate == 0.0 => "reported",
         (false, true) => "gate",
         (false, false) => "missed",
     }
@@ -206,6 +207,6 @@ mod tests {
             ["missed", "gate", "goal"]
         );
         // Without a gate a figure is reported, and cannot miss more than its goal.
-        assert_eq!(verdict(&row(0.1, more("", 0.0, 1.5))), "gate");
+        assert_eq!(verdict(&row(0.1, more("", 0.0, 1.5))), "reported");
     }
 }
