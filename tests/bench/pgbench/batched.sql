@@ -6,7 +6,7 @@
 -- task, CreateTask
 BEGIN;
 INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, response, keep, created_at)
-    SELECT uid(101, 1 + (:id::bigint + g) % 64), 'poa.task.v1.TaskService/CreateTask', uid(11, :id::bigint + g), sha256('x'), NULL, true, now() FROM generate_series(1, :k) g ON CONFLICT DO NOTHING;
+    SELECT uid(101, 1 + (:id::bigint + g) % 64), 'poa.task.v1.TaskService/CreateTask', uid(11, :id::bigint + g), sha256('x'), '\x01a2036da1b47724a3a325d1620166d8', true, now() FROM generate_series(1, :k) g ON CONFLICT DO NOTHING;
 INSERT INTO task.tasks (task_id, requester_id, title, capability, price_msat, fee_msat, payee_msat, policy, direct_agent_id,
         escrow_id, open_us, work_us, review_us, lease_us, terms, terms_digest, input_media_type, input_sha256, input_size,
         input_body, input_uri, created_at)
@@ -19,15 +19,7 @@ INSERT INTO task.statements (task_id, seq, kind, digest, body, envelope, account
 INSERT INTO task.sagas (task_id, due_us) SELECT uid(1, :id::bigint + g), 18594112 FROM generate_series(1, :k) g;
 INSERT INTO task.events_pending (id, topic, subject, kind, payload, occurred_at)
     SELECT uid(21, :id::bigint + g), 'tasks', uid(1, :id::bigint + g), 'FUNDING', :change::bytea, now() FROM generate_series(1, :k) g;
-UPDATE task.idempotency_records r SET response = '\x01a2036da1b47724a3a325d1620166d8', keep = true
-    FROM (SELECT uid(101, 1 + (:id::bigint + g) % 64) AS principal, uid(11, :id::bigint + g) AS request_id FROM generate_series(1, :k) g) given
-    WHERE r.principal = given.principal AND r.method = 'poa.task.v1.TaskService/CreateTask' AND r.request_id = given.request_id;
 COMMIT;
-SELECT t.*, s.* FROM task.task_status s JOIN task.tasks t USING (task_id)
-    WHERE s.task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY s.task_id;
-SELECT task_id, seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (PARTITION BY task_id ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY task_id, seq;
 
 -- escrow, HoldFunds
 BEGIN;
@@ -96,7 +88,7 @@ SELECT t.*, s.*, r.media_type, r.sha256, r.size,
 -- task, ClaimTask
 BEGIN;
 INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, response, keep, created_at)
-    SELECT uid(102, 1 + (:id::bigint / 64 + g * 7) % 64), 'poa.task.v1.TaskService/ClaimTask', uid(12, :id::bigint + g), sha256('x'), NULL, true, now() FROM generate_series(1, :k) g ON CONFLICT DO NOTHING;
+    SELECT uid(102, 1 + (:id::bigint / 64 + g * 7) % 64), 'poa.task.v1.TaskService/ClaimTask', uid(12, :id::bigint + g), sha256('x'), '\x01a2036da1b47724a3a325d1620166d8', true, now() FROM generate_series(1, :k) g ON CONFLICT DO NOTHING;
 SELECT t.*, s.* FROM task.task_status s JOIN task.tasks t USING (task_id)
     WHERE s.task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY s.task_id FOR NO KEY UPDATE OF s;
 SELECT task_id, seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
@@ -114,15 +106,7 @@ DELETE FROM task.open_tasks WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint 
 UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
 INSERT INTO task.events_pending (id, topic, subject, kind, payload, occurred_at)
     SELECT uid(23, :id::bigint + g), 'tasks', uid(1, :id::bigint + g), 'CLAIMED', :change::bytea, now() FROM generate_series(1, :k) g;
-UPDATE task.idempotency_records r SET response = '\x01a2036da1b47724a3a325d1620166d8', keep = true
-    FROM (SELECT uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) AS principal, uid(12, :id::bigint + g) AS request_id FROM generate_series(1, :k) g) given
-    WHERE r.principal = given.principal AND r.method = 'poa.task.v1.TaskService/ClaimTask' AND r.request_id = given.request_id;
 COMMIT;
-SELECT t.*, s.* FROM task.task_status s JOIN task.tasks t USING (task_id)
-    WHERE s.task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY s.task_id;
-SELECT task_id, seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (PARTITION BY task_id ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY task_id, seq;
 
 -- attestation, AppendStatement(TermsAccepted)
 BEGIN;
@@ -162,7 +146,7 @@ SELECT t.*, s.*, r.media_type, r.sha256, r.size,
 -- task, SubmitResult
 BEGIN;
 INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, response, keep, created_at)
-    SELECT uid(102, 1 + (:id::bigint / 64 + g * 7) % 64), 'poa.task.v1.TaskService/SubmitResult', uid(13, :id::bigint + g), sha256('x'), NULL, true, now() FROM generate_series(1, :k) g ON CONFLICT DO NOTHING;
+    SELECT uid(102, 1 + (:id::bigint / 64 + g * 7) % 64), 'poa.task.v1.TaskService/SubmitResult', uid(13, :id::bigint + g), sha256('x'), '\x01a2036da1b47724a3a325d1620166d8', true, now() FROM generate_series(1, :k) g ON CONFLICT DO NOTHING;
 SELECT t.*, s.* FROM task.task_status s JOIN task.tasks t USING (task_id)
     WHERE s.task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY s.task_id FOR NO KEY UPDATE OF s;
 SELECT task_id, seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
@@ -180,15 +164,7 @@ INSERT INTO task.results (task_id, submission, media_type, sha256, size, body, u
 UPDATE task.sagas SET due_us = 18627118, attempts = 0 WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
 INSERT INTO task.events_pending (id, topic, subject, kind, payload, occurred_at)
     SELECT uid(24, :id::bigint + g), 'tasks', uid(1, :id::bigint + g), 'SUBMITTED', :change::bytea, now() FROM generate_series(1, :k) g;
-UPDATE task.idempotency_records r SET response = '\x01a2036da1b47724a3a325d1620166d8', keep = true
-    FROM (SELECT uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) AS principal, uid(13, :id::bigint + g) AS request_id FROM generate_series(1, :k) g) given
-    WHERE r.principal = given.principal AND r.method = 'poa.task.v1.TaskService/SubmitResult' AND r.request_id = given.request_id;
 COMMIT;
-SELECT t.*, s.* FROM task.task_status s JOIN task.tasks t USING (task_id)
-    WHERE s.task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY s.task_id;
-SELECT task_id, seq, kind, digest, account_id, request_id, envelope IS NULL AS pending,
-    CASE WHEN envelope IS NULL OR lead(seq) OVER (PARTITION BY task_id ORDER BY seq) IS NULL THEN coalesce(envelope, body) END AS bytes
-    FROM task.statements WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g)) ORDER BY task_id, seq;
 
 -- attestation, AppendStatement(WorkSubmitted), with WorkReceived
 BEGIN;

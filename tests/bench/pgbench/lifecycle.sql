@@ -9,11 +9,9 @@
 
 -- task, CreateTask: the offer
 BEGIN;
-INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, created_at)
-    SELECT principal, method, request_id, fingerprint, now() FROM unnest(ARRAY[uid(101, :r)],
-        ARRAY['poa.task.v1.TaskService/CreateTask'], ARRAY[uid(11, :id)], ARRAY[sha256('x')])
-        AS given (principal, method, request_id, fingerprint)
-    ORDER BY principal, method, request_id ON CONFLICT DO NOTHING RETURNING principal, method, request_id;
+INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, created_at, response, keep)
+    VALUES (uid(101, :r), 'poa.task.v1.TaskService/CreateTask', uid(11, :id), sha256('x'), now(), '\x01a2036da1b47724a3a325d1620166d8', true)
+    ON CONFLICT DO NOTHING;
 INSERT INTO task.tasks (task_id, requester_id, title, capability, price_msat, fee_msat, payee_msat, policy, direct_agent_id,
         escrow_id, open_us, work_us, review_us, lease_us, terms, terms_digest, input_media_type, input_sha256, input_size,
         input_body, input_uri, created_at)
@@ -29,21 +27,7 @@ INSERT INTO task.events_pending (id, topic, subject, kind, payload, occurred_at)
     SELECT id, topic, subject, kind, payload, occurred_at FROM unnest(ARRAY[uid(21, :id)], ARRAY['tasks'],
         ARRAY[uid(1, :id)], ARRAY['FUNDING'], ARRAY[:change::bytea], ARRAY[now()])
         WITH ORDINALITY AS given (id, topic, subject, kind, payload, occurred_at, place) ORDER BY place;
-UPDATE task.idempotency_records r SET response = given.response, keep = true
-    FROM unnest(ARRAY[uid(101, :r)], ARRAY['poa.task.v1.TaskService/CreateTask'], ARRAY[uid(11, :id)],
-        ARRAY['\x01a2036da1b47724a3a325d1620166d8'::bytea]) AS given (principal, method, request_id, response)
-    WHERE r.principal = given.principal AND r.method = given.method AND r.request_id = given.request_id
-        AND r.response IS NULL;
 COMMIT;
--- what is next?
-SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
-    t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
-    s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us,
-    st.seq, st.kind, st.digest, st.account_id, st.request_id, st.envelope IS NULL AS pending,
-    CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL THEN coalesce(st.envelope, st.body) END AS bytes
-    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id
-    JOIN task.statements st ON st.task_id = s.task_id WHERE s.task_id = uid(1, :id) ORDER BY st.seq;
 
 -- escrow, HoldFunds
 BEGIN;
@@ -118,11 +102,9 @@ SELECT t.task_id, t.requester_id, t.title, t.capability, t.price_msat, t.fee_msa
 
 -- task, ClaimTask
 BEGIN;
-INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, created_at)
-    SELECT principal, method, request_id, fingerprint, now() FROM unnest(ARRAY[uid(102, :w)],
-        ARRAY['poa.task.v1.TaskService/ClaimTask'], ARRAY[uid(12, :id)], ARRAY[sha256('x')])
-        AS given (principal, method, request_id, fingerprint)
-    ORDER BY principal, method, request_id ON CONFLICT DO NOTHING RETURNING principal, method, request_id;
+INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, created_at, response, keep)
+    VALUES (uid(102, :w), 'poa.task.v1.TaskService/ClaimTask', uid(12, :id), sha256('x'), now(), '\x01a2036da1b47724a3a325d1620166d8', true)
+    ON CONFLICT DO NOTHING;
 SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
     t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
     s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
@@ -146,20 +128,7 @@ INSERT INTO task.events_pending (id, topic, subject, kind, payload, occurred_at)
     SELECT id, topic, subject, kind, payload, occurred_at FROM unnest(ARRAY[uid(23, :id)], ARRAY['tasks'],
         ARRAY[uid(1, :id)], ARRAY['CLAIMED'], ARRAY[:change::bytea], ARRAY[now()])
         WITH ORDINALITY AS given (id, topic, subject, kind, payload, occurred_at, place) ORDER BY place;
-UPDATE task.idempotency_records r SET response = given.response, keep = true
-    FROM unnest(ARRAY[uid(102, :w)], ARRAY['poa.task.v1.TaskService/ClaimTask'], ARRAY[uid(12, :id)],
-        ARRAY['\x01a2036da1b47724a3a325d1620166d8'::bytea]) AS given (principal, method, request_id, response)
-    WHERE r.principal = given.principal AND r.method = given.method AND r.request_id = given.request_id
-        AND r.response IS NULL;
 COMMIT;
-SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
-    t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
-    s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us,
-    st.seq, st.kind, st.digest, st.account_id, st.request_id, st.envelope IS NULL AS pending,
-    CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL THEN coalesce(st.envelope, st.body) END AS bytes
-    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id
-    JOIN task.statements st ON st.task_id = s.task_id WHERE s.task_id = uid(1, :id) ORDER BY st.seq;
 
 -- attestation, AppendStatement(TermsAccepted)
 BEGIN;
@@ -217,11 +186,9 @@ SELECT t.task_id, t.requester_id, t.title, t.capability, t.price_msat, t.fee_msa
     LEFT JOIN task.results r ON r.task_id = t.task_id AND r.submission = s.submissions
     WHERE t.task_id = uid(1, :id);
 BEGIN;
-INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, created_at)
-    SELECT principal, method, request_id, fingerprint, now() FROM unnest(ARRAY[uid(102, :w)],
-        ARRAY['poa.task.v1.TaskService/SubmitResult'], ARRAY[uid(13, :id)], ARRAY[sha256('x')])
-        AS given (principal, method, request_id, fingerprint)
-    ORDER BY principal, method, request_id ON CONFLICT DO NOTHING RETURNING principal, method, request_id;
+INSERT INTO task.idempotency_records (principal, method, request_id, fingerprint, created_at, response, keep)
+    VALUES (uid(102, :w), 'poa.task.v1.TaskService/SubmitResult', uid(13, :id), sha256('x'), now(), '\x01a2036da1b47724a3a325d1620166d8', true)
+    ON CONFLICT DO NOTHING;
 SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
     t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
     s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
@@ -244,20 +211,7 @@ INSERT INTO task.events_pending (id, topic, subject, kind, payload, occurred_at)
     SELECT id, topic, subject, kind, payload, occurred_at FROM unnest(ARRAY[uid(24, :id)], ARRAY['tasks'],
         ARRAY[uid(1, :id)], ARRAY['SUBMITTED'], ARRAY[:change::bytea], ARRAY[now()])
         WITH ORDINALITY AS given (id, topic, subject, kind, payload, occurred_at, place) ORDER BY place;
-UPDATE task.idempotency_records r SET response = given.response, keep = true
-    FROM unnest(ARRAY[uid(102, :w)], ARRAY['poa.task.v1.TaskService/SubmitResult'], ARRAY[uid(13, :id)],
-        ARRAY['\x01a2036da1b47724a3a325d1620166d8'::bytea]) AS given (principal, method, request_id, response)
-    WHERE r.principal = given.principal AND r.method = given.method AND r.request_id = given.request_id
-        AND r.response IS NULL;
 COMMIT;
-SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy, t.direct_agent_id,
-    t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest, s.version, s.state, s.end_state, s.agent_id,
-    s.account_id, s.claim_number, s.claim_lease_us, s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions,
-    s.open_due_us, s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held, s.updated_at, g.due_us,
-    st.seq, st.kind, st.digest, st.account_id, st.request_id, st.envelope IS NULL AS pending,
-    CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL THEN coalesce(st.envelope, st.body) END AS bytes
-    FROM task.task_status s JOIN task.tasks t USING (task_id) LEFT JOIN task.sagas g ON g.task_id = s.task_id
-    JOIN task.statements st ON st.task_id = s.task_id WHERE s.task_id = uid(1, :id) ORDER BY st.seq;
 
 -- attestation, AppendStatement(WorkSubmitted), with WorkReceived
 BEGIN;
