@@ -20,6 +20,9 @@ pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The largest answer that is recorded, in bytes: answers are resources, not their bodies.
 pub const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
+/// How often a request is begun that is found neither fresh nor known.
+const BEGIN_ATTEMPTS: u32 = 3;
+
 /// What a request is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -61,7 +64,7 @@ pub async fn begin(tx: &mut Tx, key: Key, fingerprint: [u8; 32], now: Timestamp)
 /// Begins a request whose answer is known before it is carried out, and records it: one statement instead of two.
 ///
 /// # Errors
-/// As [`begin`] and [`record`].
+/// As [`begin`] and [`record`]; `Busy` where a duplicate is begun and forgotten all the while.
 pub async fn begin_with(
     tx: &mut Tx,
     key: Key,
@@ -70,22 +73,47 @@ pub async fn begin_with(
     now: Timestamp,
 ) -> Result<Outcome, Error> {
     check_size(&key, response)?;
-    let inserted = sqlx::query(
-        "INSERT INTO idempotency_records
-             (principal, method, request_id, fingerprint, created_at, response, keep)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(key.principal)
-    .bind(key.method)
-    .bind(key.request_id)
-    .bind(fingerprint.as_slice())
-    .bind(now)
-    .bind(response)
-    .bind(keep == Keep::Forever)
-    .execute(tx.conn())
-    .await?;
-    if inserted.rows_affected() == 1 { Ok(Outcome::Fresh) } else { begin(tx, key, fingerprint, now).await }
+    for _ in 0..BEGIN_ATTEMPTS {
+        let inserted = sqlx::query(
+            "INSERT INTO idempotency_records
+                 (principal, method, request_id, fingerprint, created_at, response, keep)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(key.principal)
+        .bind(key.method)
+        .bind(key.request_id)
+        .bind(fingerprint.as_slice())
+        .bind(now)
+        .bind(response)
+        .bind(keep == Keep::Forever)
+        .execute(tx.conn())
+        .await?;
+        if inserted.rows_affected() == 1 {
+            return Ok(Outcome::Fresh);
+        }
+        let known = recorded(tx, &[key.principal], &[key.method], &[key.request_id]).await?;
+        if let Some((stored, answer)) = known.into_values().next() {
+            return replay(&key, fingerprint, &stored, answer);
+        }
+        // Forgotten or swept between the two statements: it may be fresh after all.
+    }
+    Err(Error::Busy)
+}
+
+/// What a request is that was begun before.
+fn replay(
+    key: &Key,
+    fingerprint: [u8; 32],
+    stored: &[u8],
+    answer: Option<Vec<u8>>,
+) -> Result<Outcome, Error> {
+    if stored != fingerprint {
+        return Err(Error::RequestIdReused);
+    }
+    let answer =
+        answer.ok_or_else(|| Error::Corrupt(format!("{} committed without an answer", key.method)))?;
+    Ok(Outcome::Replay(answer))
 }
 
 /// Begins many requests with two statements, for a batch writer. One outcome per key, in their order; the
@@ -131,9 +159,7 @@ pub async fn begin_many(
                 return Ok(Outcome::Fresh);
             }
             match known.get(&(key.principal, key.method.to_owned(), key.request_id)) {
-                Some((stored, _)) if stored != fingerprint => Err(Error::RequestIdReused),
-                Some((_, Some(response))) => Ok(Outcome::Replay(response.clone())),
-                Some((_, None)) => Err(Error::Corrupt(format!("{} committed without an answer", key.method))),
+                Some((stored, answer)) => replay(key, *fingerprint, stored, answer.clone()),
                 // Swept between the two statements: it was seven days old.
                 None => Err(Error::Busy),
             }

@@ -182,3 +182,55 @@ async fn an_answer_above_the_limit_is_refused() {
         .await;
     assert!(matches!(outcome, Err(Error::Corrupt(_))));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_with_a_known_answer_is_carried_out_once_however_often_it_is_forgotten() -> TestResult {
+    const CALLERS: u32 = 8;
+    const ROUNDS: u32 = 40;
+    let (db, _) = database(4).await;
+    let now = env().now();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..CALLERS {
+        let db = db.clone();
+        callers.spawn(async move {
+            let mut fresh = 0_u32;
+            for _ in 0..ROUNDS {
+                let begun = db
+                    .transact(move |tx| {
+                        let answer = (b"answer".as_slice(), Keep::SevenDays);
+                        Box::pin(idempotency::begin_with(tx, key(1), FINGERPRINT, answer, now))
+                    })
+                    .await;
+                match begun {
+                    Ok(Outcome::Fresh) => {
+                        fresh += 1;
+                        db.transact(move |tx| Box::pin(idempotency::forget(tx, key(1)))).await?;
+                    }
+                    Ok(Outcome::Replay(answer)) => assert_eq!(answer, b"answer"),
+                    Err(Error::Busy) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok::<_, Error>(fresh)
+        });
+    }
+    let mut fresh = 0;
+    while let Some(ended) = callers.join_next().await {
+        fresh += ended??;
+    }
+    assert!(fresh > CALLERS, "{fresh} were fresh");
+    let other = db
+        .transact(move |tx| {
+            Box::pin(async move {
+                let answer = (b"answer".as_slice(), Keep::SevenDays);
+                assert_eq!(
+                    idempotency::begin_with(tx, key(2), FINGERPRINT, answer, now).await?,
+                    Outcome::Fresh
+                );
+                idempotency::begin_with(tx, key(2), [2; 32], answer, now).await
+            })
+        })
+        .await;
+    assert!(matches!(other, Err(Error::RequestIdReused)), "{other:?}");
+    Ok(())
+}
