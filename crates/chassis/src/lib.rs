@@ -10,6 +10,7 @@ pub mod token;
 
 mod accept;
 mod admin;
+mod blocking;
 mod context;
 mod deps;
 mod error;
@@ -27,6 +28,7 @@ mod telemetry;
 mod transport;
 
 pub use admin::AdminServer;
+pub use blocking::off_thread;
 pub use context::Context;
 pub use deps::Deps;
 pub use error::{Error, failure, status};

@@ -96,16 +96,15 @@ impl Hasher {
         };
         let turn = Arc::clone(&self.running).acquire_owned().await.map_err(internal)?;
         // The permits go along: a caller who hangs up does not make room before its hash has ended.
-        tokio::task::spawn_blocking(move || {
+        let hashed = poa_chassis::off_thread(move || {
             let _held = (admission, turn);
             metrics::hash_began();
             let began = Instant::now();
             let done = work();
             metrics::hash_ended(began.elapsed());
             done
-        })
-        .await
-        .map_err(internal)
+        });
+        Ok(hashed.await?)
     }
 }
 

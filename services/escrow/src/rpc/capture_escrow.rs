@@ -33,11 +33,8 @@ pub(super) async fn handle(
     let terms = escrow.terms.ok_or(Refusal::EscrowNotFound)?;
     let verifier = Arc::clone(service);
     // Off the asynchronous threads: a chain can have hundreds of signatures.
-    let verified =
-        tokio::task::spawn_blocking(move || verifier.trust.authorise(&escrow, &terms, &message.chain));
-    let verified =
-        verified.await.map_err(|error| Error::Chassis(poa_chassis::Error::Internal(Box::new(error))))?;
-    let (payee, evidence) = verified?;
+    let verified = poa_chassis::off_thread(move || verifier.trust.authorise(&escrow, &terms, &message.chain));
+    let (payee, evidence) = verified.await??;
     let capture = Capture {
         escrow: id,
         payee,

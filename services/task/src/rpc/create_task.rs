@@ -138,7 +138,7 @@ pub(super) async fn off_thread<T: Send + 'static>(
         let _turn = turn;
         work()
     };
-    tokio::task::spawn_blocking(counted).await.map_err(Error::internal)
+    Ok(poa_chassis::off_thread(counted).await?)
 }
 
 /// What the terms say.
