@@ -32,7 +32,7 @@ pub use times::{from_duration, from_time, rfc3339, to_duration};
 pub use trust::pinned_trust_root;
 
 /// Amounts, ids and time.
-pub use poa_common::{AccountId, AgentId, Env, Msat, Network, TaskId, Timestamp};
+pub use poa_common::{AccountId, AgentId, Env, Msat, Network, TaskId, Timestamp, default_data_dir};
 /// The receipt protocol: statements, bundles, trust roots, offline verification.
 pub use proof_of_agent as receipts;
 /// The status codes of gRPC.

@@ -5,8 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use poa_common::default_data_dir;
-use poa_sdk::Endpoint;
+use poa_sdk::{Endpoint, default_data_dir};
 use rustix::process::{Resource, getrlimit};
 
 use super::doctor::{DoctorArgs, Report};
