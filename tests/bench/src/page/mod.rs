@@ -61,7 +61,8 @@ fn ratio_table(page: &mut String, rows: &[Row]) {
         let line = format!("| {name} | {gate} | {sign} {goal}{unit} | {measured} | {} |", verdict(row));
         line_of(page, &line);
     }
-    let missed: Vec<&Row> = rows.iter().filter(|row| matches!(verdict(row), "missed" | "gate" | "reported")).collect();
+    let missed: Vec<&Row> =
+        rows.iter().filter(|row| matches!(verdict(row), "missed" | "gate" | "reported")).collect();
     if !missed.is_empty() {
         page.push_str("\nWhat is missed, and what the run says of it:\n\n");
     }
