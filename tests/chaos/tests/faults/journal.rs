@@ -3,27 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use poa_chaos::EDGES;
 use poa_sdk::Error;
 use poa_sdk::api::task::task::State;
 use tokio::time::Instant;
-
-/// Every legal change of a task's state, as the contract has it.
-const EDGES: [(State, State); 14] = [
-    (State::Funding, State::Open),
-    (State::Funding, State::Refunding),
-    (State::Open, State::Claimed),
-    (State::Open, State::Refunding),
-    (State::Claimed, State::Open),
-    (State::Claimed, State::Submitted),
-    (State::Submitted, State::Claimed),
-    (State::Submitted, State::Rejected),
-    (State::Submitted, State::Releasing),
-    (State::Rejected, State::Submitted),
-    (State::Rejected, State::Refunding),
-    (State::Releasing, State::Completed),
-    (State::Refunding, State::Canceled),
-    (State::Refunding, State::Expired),
-];
 
 /// A write that a server said it has carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

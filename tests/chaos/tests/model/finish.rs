@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use poa_chaos::EDGES;
 use poa_payment::PaymentHash;
 use poa_proto::attestation::v1::attestation_service_client::AttestationServiceClient;
 use poa_proto::attestation::v1::{
@@ -23,7 +24,6 @@ use crate::client::{Answer, Call, with};
 use crate::observe::{is_clean, is_end, pass};
 use crate::ops::{digest, task_id};
 use crate::plan::{Service, What};
-use crate::shape::EDGES;
 use crate::world::{World, short};
 
 /// How long everything may take to come to rest: generous, because a busy machine is no failure.

@@ -9,24 +9,6 @@ use std::fmt::Write as _;
 
 use poa_proto::task::v1::task::State;
 
-/// Every legal change of state: written down once more, so that a change of the service's table is noticed.
-pub(crate) const EDGES: [(State, State); 14] = [
-    (State::Funding, State::Open),
-    (State::Funding, State::Refunding),
-    (State::Open, State::Claimed),
-    (State::Open, State::Refunding),
-    (State::Claimed, State::Open),
-    (State::Claimed, State::Submitted),
-    (State::Submitted, State::Claimed),
-    (State::Submitted, State::Rejected),
-    (State::Submitted, State::Releasing),
-    (State::Rejected, State::Submitted),
-    (State::Rejected, State::Refunding),
-    (State::Releasing, State::Completed),
-    (State::Refunding, State::Canceled),
-    (State::Refunding, State::Expired),
-];
-
 /// More branches than this say that the model is wrong, not the service.
 const MAX_BRANCHES: usize = 20_000;
 
