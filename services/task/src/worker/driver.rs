@@ -1,4 +1,5 @@
-//! Drives one task: step by step, each state committed before the next call.
+//! Drives one task: step by step, each state committed before the next call. An outcome that adds nothing to what is
+//! committed is written with the next one (docs/adr/0010).
 //!
 //! Two drivers on one task do no harm: every call is idempotent, and an outcome counts only if the step is still the
 //! task's next one when it is written, under the task's lock.
