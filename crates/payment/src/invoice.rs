@@ -76,6 +76,17 @@ pub enum InvoiceState {
     Canceled,
 }
 
+/// Whether settled sats are ours for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finality {
+    /// Not yet: look again.
+    Pending,
+    /// For good: every HTLC was resolved in our favour.
+    Final,
+    /// Never: an HTLC went back to the payer, although the invoice says settled.
+    Lost,
+}
+
 // === impl Invoice ===
 
 impl fmt::Debug for Invoice {

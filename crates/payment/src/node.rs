@@ -30,6 +30,9 @@ pub struct Balance {
     pub outgoing: Msat,
     /// What was received and can never be spent (phoenixd's fee credit): a liability without backing.
     pub fee_credit: Msat,
+    /// What is the node's outside of open channels: its wallet, and channels that are opening or closing. It backs what is
+    /// owed, and cannot be sent.
+    pub on_chain: Msat,
 }
 
 /// The smallest amount that a node can ask for or send.

@@ -4,8 +4,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use crate::{
-    Balance, Capabilities, DecodeError, Decoded, Error, Info, Invoice, InvoiceState, NewHoldInvoice,
-    NewInvoice, Outcome, PaymentHash, Preimage, decode,
+    Balance, Capabilities, DecodeError, Decoded, Error, Finality, Info, Invoice, InvoiceState, ListedInvoice,
+    ListedPayment, NewHoldInvoice, NewInvoice, Outcome, PaymentHash, Place, Preimage, decode,
 };
 
 /// A place in a provider's stream of hints: opaque, kept by the caller.
@@ -66,6 +66,15 @@ pub trait Provider: Send + Sync + 'static {
     /// What is known of a payment. Never [`Outcome::NotSent`].
     fn lookup_payment(&self, hash: PaymentHash) -> BoxFuture<'_, Outcome>;
 
+    /// The node's invoices, ordinary and hold, in the order in which they were made: those after a place, at most about
+    /// `limit` of them. An empty list is the end. Every invoice that was ever settled is among them; one that was
+    /// cancelled may have been forgotten.
+    fn list_invoices(&self, after: Place, limit: u32) -> BoxFuture<'_, Result<Vec<ListedInvoice>, Error>>;
+
+    /// The node's payments in the order in which they were begun: those after a place, at most about `limit` of them. An
+    /// empty list is the end. Every payment that was ever sent is among them, ended or not.
+    fn list_payments(&self, after: Place, limit: u32) -> BoxFuture<'_, Result<Vec<ListedPayment>, Error>>;
+
     /// Hold invoices, where the node has them.
     fn hold_invoices(&self) -> Option<&dyn HoldInvoices>;
 
@@ -82,7 +91,8 @@ pub trait Provider: Send + Sync + 'static {
 /// - has the preimage durable, encrypted, before [`add`](Self::add);
 /// - treats [`InvoiceState::Accepted`] as a memo: the sats are the payer's until a lookup says settled;
 /// - commits the intent to settle before [`settle`](Self::settle), and refunds nothing after that;
-/// - settles or cancels well before the lowest expiry height.
+/// - settles or cancels well before the lowest expiry height;
+/// - books what was settled once [`finality`](Self::finality) says final, and never before.
 ///
 /// # The implementor
 ///
@@ -100,6 +110,10 @@ pub trait HoldInvoices: Send + Sync {
     /// Gives the sats back, or closes an open invoice. A settled invoice gives [`Error::WrongState`], a
     /// cancelled one `Ok`.
     fn cancel(&self, hash: PaymentHash) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Whether the sats of a settled invoice are ours for good: its HTLCs have left the channels' commitments in our
+    /// favour. Settled alone does not say so: an HTLC can still time out on the chain.
+    fn finality(&self, hash: PaymentHash) -> BoxFuture<'_, Result<Finality, Error>>;
 
     /// Hints of one invoice: one at once if the node knows it, then one per change; ends after a terminal
     /// state. An unknown hash is waited for.
