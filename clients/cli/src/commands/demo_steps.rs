@@ -170,6 +170,7 @@ pub(super) async fn settle(out: Out, requester: &Party, task_id: &str) -> Result
             State::Canceled | State::Expired => break,
             State::Unspecified
             | State::Funding
+            | State::AwaitingFunds
             | State::Open
             | State::Claimed
             | State::Submitted

@@ -145,6 +145,7 @@ impl Source for TaskSource {
             _ if seen => Step::Skip,
             State::Unspecified
             | State::Funding
+            | State::AwaitingFunds
             | State::Open
             | State::Claimed
             | State::Submitted

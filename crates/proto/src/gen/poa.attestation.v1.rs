@@ -892,6 +892,41 @@ pub struct AttestationEvent {
 /// Nothing happened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AttestationHeartbeat {}
+/// What the platform owes, at a moment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppendLiabilitiesRequest {
+    /// `liab_…`: the snapshot of the balances.
+    #[prost(string, tag = "1")]
+    pub snapshot_id: ::prost::alloc::string::String,
+    /// The root of the Merkle-sum tree, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
+    /// What all leaves are owed together.
+    #[prost(int64, tag = "3")]
+    pub liabilities_msat: i64,
+    /// How many leaves the tree has.
+    #[prost(int64, tag = "4")]
+    pub leaf_count: i64,
+    /// When the balances were read.
+    #[prost(message, optional, tag = "5")]
+    pub snapshot_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The liabilities are in the log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppendLiabilitiesResponse {
+    /// The DSSE envelope as JSON, signed with the platform's receipt key.
+    #[prost(bytes = "vec", tag = "1")]
+    pub envelope: ::prost::alloc::vec::Vec<u8>,
+    /// Its place in the log.
+    #[prost(int64, tag = "2")]
+    pub log_index: i64,
+    /// A checkpoint that covers it, as a signed note; empty until there is one.
+    #[prost(string, tag = "3")]
+    pub checkpoint: ::prost::alloc::string::String,
+    /// The inclusion proof of the place in that checkpoint: hashes of 32 bytes each, from the leaf up.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub inclusion_proof: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
 /// Generated client implementations.
 #[cfg(feature = "attestation-client")]
 pub mod attestation_internal_service_client {
@@ -988,6 +1023,30 @@ pub mod attestation_internal_service_client {
                 .insert(GrpcMethod::new("poa.attestation.v1.AttestationInternalService", "AppendStatement"));
             self.inner.unary(req, path, codec).await
         }
+        /// Signs what the platform owes, and gives it a place in the log. Answers with the proof of its place once a checkpoint
+        /// covers it.
+        /// Idempotent by snapshot: the same call again gives the same place, and the newest proof; another root for a snapshot that
+        /// is logged is refused.
+        /// Errors: FIELDS_INVALID, REQUEST_ID_REUSED, OVERLOADED, DEPENDENCY_UNAVAILABLE. CLI: none.
+        pub async fn append_liabilities(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AppendLiabilitiesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AppendLiabilitiesResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/poa.attestation.v1.AttestationInternalService/AppendLiabilities",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new(
+                "poa.attestation.v1.AttestationInternalService",
+                "AppendLiabilities",
+            ));
+            self.inner.unary(req, path, codec).await
+        }
         /// Follows the log, statement by statement, from a cursor on, without end.
         /// Idempotent: a read; the same cursor gives the same events.
         /// Errors: FIELDS_INVALID. CLI: none.
@@ -1031,6 +1090,15 @@ pub mod attestation_internal_service_server {
             &self,
             request: tonic::Request<super::AppendStatementRequest>,
         ) -> std::result::Result<tonic::Response<super::AppendStatementResponse>, tonic::Status>;
+        /// Signs what the platform owes, and gives it a place in the log. Answers with the proof of its place once a checkpoint
+        /// covers it.
+        /// Idempotent by snapshot: the same call again gives the same place, and the newest proof; another root for a snapshot that
+        /// is logged is refused.
+        /// Errors: FIELDS_INVALID, REQUEST_ID_REUSED, OVERLOADED, DEPENDENCY_UNAVAILABLE. CLI: none.
+        async fn append_liabilities(
+            &self,
+            request: tonic::Request<super::AppendLiabilitiesRequest>,
+        ) -> std::result::Result<tonic::Response<super::AppendLiabilitiesResponse>, tonic::Status>;
         /// Server streaming response type for the WatchAttestationEvents method.
         type WatchAttestationEventsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::WatchAttestationEventsResponse, tonic::Status>,
@@ -1141,6 +1209,48 @@ pub mod attestation_internal_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AppendStatementSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.attestation.v1.AttestationInternalService/AppendLiabilities" => {
+                    #[allow(non_camel_case_types)]
+                    struct AppendLiabilitiesSvc<T: AttestationInternalService>(pub Arc<T>);
+                    impl<T: AttestationInternalService>
+                        tonic::server::UnaryService<super::AppendLiabilitiesRequest>
+                        for AppendLiabilitiesSvc<T>
+                    {
+                        type Response = super::AppendLiabilitiesResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AppendLiabilitiesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationInternalService>::append_liabilities(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AppendLiabilitiesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

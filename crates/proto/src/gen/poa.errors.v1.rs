@@ -86,6 +86,25 @@ pub enum ErrorReason {
     /// FAILED_PRECONDITION. The price is below the floor or above the cap of this server. Example metadata: {"min_msat":
     /// "1000"}.
     PriceOutOfRange = 33,
+    /// FAILED_PRECONDITION. The withdrawal is not in a state that allows this: only a failed one can be replaced, and once.
+    /// Example metadata: {"state": "succeeded"}.
+    WithdrawalState = 34,
+    /// UNAVAILABLE. The operator or an alarm has paused payouts; nothing was done. Ask again later with the same request_id.
+    PayoutsPaused = 35,
+    /// INVALID_ARGUMENT. The Lightning address cannot be paid: malformed, unknown to its host, outside of its bounds, or its
+    /// host does not answer as it must. Example metadata: {"problem": "no-such-name"}.
+    AddressRefused = 36,
+    /// FAILED_PRECONDITION. This task cannot be funded by a hold invoice: its durations need a longer lock than there is, its
+    /// price is below the least, or this platform's node makes none. Fund it from the balance. Example metadata: {"problem":
+    /// "durations", "needed_blocks": "1500", "max_blocks": "1000"}.
+    HoldInvoiceUnavailable = 37,
+    /// FAILED_PRECONDITION. The sats that the hold invoice had locked went back to the requester's channel; nothing was
+    /// released. Example metadata: {"escrow_id": "escr\_…"}.
+    FundingLost = 38,
+    /// FAILED_PRECONDITION. The escrow is in a state that does not allow this now. Example metadata: {"state": "settling"}.
+    EscrowState = 39,
+    /// FAILED_PRECONDITION. The fee has begun and may be agreed in signed terms: set another one from a later moment on.
+    FeeStarted = 40,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -128,6 +147,13 @@ impl ErrorReason {
             Self::Internal => "ERROR_REASON_INTERNAL",
             Self::EtagMismatch => "ERROR_REASON_ETAG_MISMATCH",
             Self::PriceOutOfRange => "ERROR_REASON_PRICE_OUT_OF_RANGE",
+            Self::WithdrawalState => "ERROR_REASON_WITHDRAWAL_STATE",
+            Self::PayoutsPaused => "ERROR_REASON_PAYOUTS_PAUSED",
+            Self::AddressRefused => "ERROR_REASON_ADDRESS_REFUSED",
+            Self::HoldInvoiceUnavailable => "ERROR_REASON_HOLD_INVOICE_UNAVAILABLE",
+            Self::FundingLost => "ERROR_REASON_FUNDING_LOST",
+            Self::EscrowState => "ERROR_REASON_ESCROW_STATE",
+            Self::FeeStarted => "ERROR_REASON_FEE_STARTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -167,6 +193,13 @@ impl ErrorReason {
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
             "ERROR_REASON_ETAG_MISMATCH" => Some(Self::EtagMismatch),
             "ERROR_REASON_PRICE_OUT_OF_RANGE" => Some(Self::PriceOutOfRange),
+            "ERROR_REASON_WITHDRAWAL_STATE" => Some(Self::WithdrawalState),
+            "ERROR_REASON_PAYOUTS_PAUSED" => Some(Self::PayoutsPaused),
+            "ERROR_REASON_ADDRESS_REFUSED" => Some(Self::AddressRefused),
+            "ERROR_REASON_HOLD_INVOICE_UNAVAILABLE" => Some(Self::HoldInvoiceUnavailable),
+            "ERROR_REASON_FUNDING_LOST" => Some(Self::FundingLost),
+            "ERROR_REASON_ESCROW_STATE" => Some(Self::EscrowState),
+            "ERROR_REASON_FEE_STARTED" => Some(Self::FeeStarted),
             _ => None,
         }
     }

@@ -106,6 +106,21 @@ pub struct Withdrawal {
     /// When it ended.
     #[prost(message, optional, tag = "11")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The Lightning address that gave the invoice; empty where the caller did.
+    #[prost(string, tag = "12")]
+    pub lightning_address: ::prost::alloc::string::String,
+    /// `wdr_…`: the failed withdrawal that this one replaces; empty where none.
+    #[prost(string, tag = "13")]
+    pub replaces: ::prost::alloc::string::String,
+    /// `wdr_…`: the withdrawal that replaces this one, which failed; empty where none.
+    #[prost(string, tag = "14")]
+    pub replaced_by: ::prost::alloc::string::String,
+    /// Whether it was paid within this platform's ledger: then nothing was sent, and there is no preimage.
+    #[prost(bool, tag = "15")]
+    pub internal: bool,
+    /// Whether the platform began it, by the account's payout destination.
+    #[prost(bool, tag = "16")]
+    pub automatic: bool,
 }
 /// Nested message and enum types in `Withdrawal`.
 pub mod withdrawal {
@@ -181,6 +196,9 @@ pub struct Escrow {
     /// When it ended.
     #[prost(message, optional, tag = "9")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The hold invoice that funds it; unset where the balance does.
+    #[prost(message, optional, tag = "10")]
+    pub hold_invoice: ::core::option::Option<HoldInvoice>,
 }
 /// Nested message and enum types in `Escrow`.
 pub mod escrow {
@@ -198,6 +216,18 @@ pub mod escrow {
         Refunded = 3,
         /// It was refunded before anything was held; nothing ever can be.
         Void = 4,
+        /// Its hold invoice waits to be paid.
+        Awaiting = 5,
+        /// Its hold invoice is paid: the payer's sats are locked, and not the platform's.
+        Accepted = 6,
+        /// The platform takes the locked sats. No refund from here on until they are held.
+        Settling = 7,
+        /// The platform gives the locked sats back.
+        Canceling = 8,
+        /// The hold invoice was given back or never paid: the payer's sats were never the platform's.
+        Canceled = 9,
+        /// The locked sats went back to the payer although the platform meant to take them: nothing was released.
+        FundingLost = 10,
     }
     impl State {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -211,6 +241,12 @@ pub mod escrow {
                 Self::Released => "STATE_RELEASED",
                 Self::Refunded => "STATE_REFUNDED",
                 Self::Void => "STATE_VOID",
+                Self::Awaiting => "STATE_AWAITING",
+                Self::Accepted => "STATE_ACCEPTED",
+                Self::Settling => "STATE_SETTLING",
+                Self::Canceling => "STATE_CANCELING",
+                Self::Canceled => "STATE_CANCELED",
+                Self::FundingLost => "STATE_FUNDING_LOST",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -221,10 +257,43 @@ pub mod escrow {
                 "STATE_RELEASED" => Some(Self::Released),
                 "STATE_REFUNDED" => Some(Self::Refunded),
                 "STATE_VOID" => Some(Self::Void),
+                "STATE_AWAITING" => Some(Self::Awaiting),
+                "STATE_ACCEPTED" => Some(Self::Accepted),
+                "STATE_SETTLING" => Some(Self::Settling),
+                "STATE_CANCELING" => Some(Self::Canceling),
+                "STATE_CANCELED" => Some(Self::Canceled),
+                "STATE_FUNDING_LOST" => Some(Self::FundingLost),
                 _ => None,
             }
         }
     }
+}
+/// An invoice that locks the payer's sats in the payer's own channel until they are released or given back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HoldInvoice {
+    /// The BOLT11 invoice. Its description hash is the digest of the task's signed terms.
+    #[prost(string, tag = "1")]
+    pub invoice: ::prost::alloc::string::String,
+    /// The payment hash, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub payment_hash: ::prost::alloc::vec::Vec<u8>,
+    /// Until when it can be paid.
+    #[prost(message, optional, tag = "3")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What is locked: at least the price; 0 until it is paid. What is more than the price goes to the payer's balance at
+    /// the release.
+    #[prost(int64, tag = "4")]
+    pub paid_msat: i64,
+    /// When it was seen to be paid.
+    #[prost(message, optional, tag = "5")]
+    pub accept_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The block height at which the first part would go back to the payer by itself; 0 until it is paid.
+    #[prost(int32, tag = "6")]
+    pub expiry_height: i32,
+    /// The block height at which the platform decides: it gives back what nobody has worked for, and takes into its ledger
+    /// what is submitted; 0 until it is paid.
+    #[prost(int32, tag = "7")]
+    pub guard_height: i32,
 }
 /// One movement of a balance.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -270,6 +339,10 @@ pub mod ledger_entry {
         Withdraw = 6,
         /// A reservation, or what a withdrawal did not need of it, came back.
         WithdrawReturn = 7,
+        /// A paid hold invoice came in, and is held for its task.
+        Fund = 8,
+        /// A withdrawal was paid to another account of this platform.
+        Transfer = 9,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -286,6 +359,8 @@ pub mod ledger_entry {
                 Self::WithdrawReserve => "KIND_WITHDRAW_RESERVE",
                 Self::Withdraw => "KIND_WITHDRAW",
                 Self::WithdrawReturn => "KIND_WITHDRAW_RETURN",
+                Self::Fund => "KIND_FUND",
+                Self::Transfer => "KIND_TRANSFER",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -299,6 +374,8 @@ pub mod ledger_entry {
                 "KIND_WITHDRAW_RESERVE" => Some(Self::WithdrawReserve),
                 "KIND_WITHDRAW" => Some(Self::Withdraw),
                 "KIND_WITHDRAW_RETURN" => Some(Self::WithdrawReturn),
+                "KIND_FUND" => Some(Self::Fund),
+                "KIND_TRANSFER" => Some(Self::Transfer),
                 _ => None,
             }
         }
@@ -414,12 +491,121 @@ pub struct CreateWithdrawalRequest {
     /// A UUID of the caller's.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
-    /// A BOLT11 invoice with an amount, of this server's network.
+    /// A BOLT11 invoice with an amount, of this server's network. Either this or a Lightning address.
     #[prost(string, tag = "2")]
     pub invoice: ::prost::alloc::string::String,
     /// The largest routing fee to pay; 1 % of the amount, at least 5 sat, where unset.
     #[prost(int64, optional, tag = "3")]
     pub fee_limit_msat: ::core::option::Option<i64>,
+    /// A Lightning address, `name@host`, which is asked for an invoice of amount_msat.
+    #[prost(string, tag = "4")]
+    pub lightning_address: ::prost::alloc::string::String,
+    /// How much to send to the Lightning address; not given with an invoice, which names its amount.
+    #[prost(int64, tag = "5")]
+    pub amount_msat: i64,
+}
+/// Pays a failed withdrawal by another invoice.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplaceWithdrawalInvoiceRequest {
+    /// A UUID of the caller's.
+    #[prost(string, tag = "1")]
+    pub request_id: ::prost::alloc::string::String,
+    /// `wdr_…`: a withdrawal of the caller's that FAILED.
+    #[prost(string, tag = "2")]
+    pub withdrawal_id: ::prost::alloc::string::String,
+    /// A BOLT11 invoice of the same amount. Where it is empty and the withdrawal went to a Lightning address, the address is
+    /// asked again.
+    #[prost(string, tag = "3")]
+    pub invoice: ::prost::alloc::string::String,
+    /// The largest routing fee to pay; 1 % of the amount, at least 5 sat, where unset.
+    #[prost(int64, optional, tag = "4")]
+    pub fee_limit_msat: ::core::option::Option<i64>,
+}
+/// The replacement is under way.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplaceWithdrawalInvoiceResponse {
+    /// The new withdrawal.
+    #[prost(message, optional, tag = "1")]
+    pub withdrawal: ::core::option::Option<Withdrawal>,
+}
+/// Where an account is paid out to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PayoutDestination {
+    /// The Lightning address; empty where there is none.
+    #[prost(string, tag = "1")]
+    pub lightning_address: ::prost::alloc::string::String,
+    /// From this available balance on, all of it is paid out by itself; 0: never by itself.
+    #[prost(int64, tag = "2")]
+    pub automatic_threshold_msat: i64,
+    /// An address that will take this one's place; empty where none waits.
+    #[prost(string, tag = "3")]
+    pub pending_lightning_address: ::prost::alloc::string::String,
+    /// When it will.
+    #[prost(message, optional, tag = "4")]
+    pub pending_effective_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the platform last tried to pay out by itself and could not, and why, for people; empty where it never failed.
+    #[prost(string, tag = "5")]
+    pub automatic_problem: ::prost::alloc::string::String,
+    /// Changes with every change of the destination.
+    #[prost(string, tag = "6")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// Sets where the caller is paid out to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPayoutDestinationRequest {
+    /// A UUID of the caller's.
+    #[prost(string, tag = "1")]
+    pub request_id: ::prost::alloc::string::String,
+    /// A Lightning address, `name@host`; empty removes the destination, and any that waits.
+    #[prost(string, tag = "2")]
+    pub lightning_address: ::prost::alloc::string::String,
+    /// From this available balance on, all of it is paid out by itself; 0: never by itself.
+    #[prost(int64, tag = "3")]
+    pub automatic_threshold_msat: i64,
+}
+/// The destination.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPayoutDestinationResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub destination: ::core::option::Option<PayoutDestination>,
+}
+/// Reads where the caller is paid out to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPayoutDestinationRequest {}
+/// The destination.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPayoutDestinationResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub destination: ::core::option::Option<PayoutDestination>,
+}
+/// Asks for a proof of the caller's balance.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBalanceProofRequest {}
+/// The proof.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBalanceProofResponse {
+    /// The proof.
+    #[prost(message, optional, tag = "1")]
+    pub proof: ::core::option::Option<BalanceProof>,
+}
+/// That one balance is in a published sum. The leaf is the hash of account, balance and salt; each node carries the sum of
+/// what is below it; docs/protocol/liabilities.md has every byte.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BalanceProof {
+    /// The proof as one JSON document, which `poa verify` reads: leaf, path, root, sum, and where the root stands in the log.
+    #[prost(bytes = "vec", tag = "1")]
+    pub document: ::prost::alloc::vec::Vec<u8>,
+    /// What the account was owed, available and held.
+    #[prost(int64, tag = "2")]
+    pub balance_msat: i64,
+    /// When the balances were read.
+    #[prost(message, optional, tag = "3")]
+    pub snapshot_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What all accounts were owed together.
+    #[prost(int64, tag = "4")]
+    pub liabilities_msat: i64,
 }
 /// The withdrawal is under way.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -495,6 +681,12 @@ pub struct EstimateFeesResponse {
     /// The fee in basis points (1/10,000).
     #[prost(int32, tag = "3")]
     pub fee_basis_points: i32,
+    /// When another fee begins for the caller, where one is known.
+    #[prost(message, optional, tag = "4")]
+    pub change_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The fee from then on, in basis points.
+    #[prost(int32, tag = "5")]
+    pub next_fee_basis_points: i32,
 }
 /// Generated client implementations.
 #[cfg(feature = "escrow-client")]
@@ -656,11 +848,11 @@ pub mod escrow_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowService", "WatchDeposit"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Pays a Lightning invoice from the caller's balance. Amount and largest fee are reserved at once; the payment goes on
-        /// by itself and is never made twice.
-        /// Idempotent by request_id, and by the invoice's payment hash.
-        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, INSUFFICIENT_FUNDS, QUOTA_EXCEEDED, REQUEST_ID_REUSED.
-        /// CLI: `poa withdraw`.
+        /// Pays a Lightning invoice or a Lightning address from the caller's balance. Amount and largest fee are reserved at once;
+        /// the payment goes on by itself and is never made twice. An invoice of this platform's own is paid within its ledger.
+        /// Idempotent by request_id, and by the invoice's payment hash. An address is resolved once: a repeat pays no other invoice.
+        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, ADDRESS_REFUSED, INSUFFICIENT_FUNDS, QUOTA_EXCEEDED,
+        /// PAYOUTS_PAUSED, REQUEST_ID_REUSED, DEPENDENCY_UNAVAILABLE. CLI: `poa withdraw`.
         pub async fn create_withdrawal(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateWithdrawalRequest>,
@@ -709,6 +901,87 @@ pub mod escrow_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowService", "ListWithdrawals"));
             self.inner.unary(req, path, codec).await
         }
+        /// Pays a failed withdrawal by another invoice: a new withdrawal of the same amount, which names the failed one. Possible
+        /// once per failed withdrawal.
+        /// Idempotent by request_id, and by the invoice's payment hash.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, WITHDRAWAL_STATE, INVOICE_REFUSED, INVOICE_ALREADY_USED,
+        /// INSUFFICIENT_FUNDS, QUOTA_EXCEEDED, PAYOUTS_PAUSED, REQUEST_ID_REUSED. CLI: `poa withdraw replace`.
+        pub async fn replace_withdrawal_invoice(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplaceWithdrawalInvoiceRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReplaceWithdrawalInvoiceResponse>, tonic::Status>
+        {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowService/ReplaceWithdrawalInvoice");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowService", "ReplaceWithdrawalInvoice"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets where the caller is paid out to, and from which balance on that happens by itself. A change of the address takes
+        /// effect after a waiting time, so that a thief who makes it is noticed first; removing it and a first one do at once.
+        /// Idempotent by request_id.
+        /// Errors: FIELDS_INVALID, ADDRESS_REFUSED, REQUEST_ID_REUSED. CLI: `poa payout set`.
+        pub async fn set_payout_destination(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetPayoutDestinationRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetPayoutDestinationResponse>, tonic::Status>
+        {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowService/SetPayoutDestination");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowService", "SetPayoutDestination"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads where the caller is paid out to.
+        /// Idempotent: a read.
+        /// Errors: SCOPE_MISSING. CLI: `poa payout show`.
+        pub async fn get_payout_destination(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPayoutDestinationRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetPayoutDestinationResponse>, tonic::Status>
+        {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowService/GetPayoutDestination");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowService", "GetPayoutDestination"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Proves that the caller's balance is in the liabilities that the platform has published last. What it holds can be
+        /// checked without the platform.
+        /// Idempotent: a read.
+        /// Errors: RESOURCE_NOT_FOUND (nothing is published yet, or the account had no balance then). CLI: `poa balance --prove`.
+        pub async fn get_balance_proof(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBalanceProofRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetBalanceProofResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowService/GetBalanceProof");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowService", "GetBalanceProof"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Reads an escrow in which the caller is payer or payee.
         /// Idempotent: a read.
         /// Errors: RESOURCE_NOT_FOUND. CLI: `poa escrow show`.
@@ -726,7 +999,7 @@ pub mod escrow_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowService", "GetEscrow"));
             self.inner.unary(req, path, codec).await
         }
-        /// Says what a task of a price would cost and pay, by the caller's fee.
+        /// Says what a task of a price would cost and pay, by the caller's own fee now.
         /// Idempotent: a read.
         /// Errors: FIELDS_INVALID. CLI: `poa hire --dry-run`.
         pub async fn estimate_fees(
@@ -793,11 +1066,11 @@ pub mod escrow_service_server {
             &self,
             request: tonic::Request<super::WatchDepositRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchDepositStream>, tonic::Status>;
-        /// Pays a Lightning invoice from the caller's balance. Amount and largest fee are reserved at once; the payment goes on
-        /// by itself and is never made twice.
-        /// Idempotent by request_id, and by the invoice's payment hash.
-        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, INSUFFICIENT_FUNDS, QUOTA_EXCEEDED, REQUEST_ID_REUSED.
-        /// CLI: `poa withdraw`.
+        /// Pays a Lightning invoice or a Lightning address from the caller's balance. Amount and largest fee are reserved at once;
+        /// the payment goes on by itself and is never made twice. An invoice of this platform's own is paid within its ledger.
+        /// Idempotent by request_id, and by the invoice's payment hash. An address is resolved once: a repeat pays no other invoice.
+        /// Errors: FIELDS_INVALID, INVOICE_REFUSED, INVOICE_ALREADY_USED, ADDRESS_REFUSED, INSUFFICIENT_FUNDS, QUOTA_EXCEEDED,
+        /// PAYOUTS_PAUSED, REQUEST_ID_REUSED, DEPENDENCY_UNAVAILABLE. CLI: `poa withdraw`.
         async fn create_withdrawal(
             &self,
             request: tonic::Request<super::CreateWithdrawalRequest>,
@@ -816,6 +1089,38 @@ pub mod escrow_service_server {
             &self,
             request: tonic::Request<super::ListWithdrawalsRequest>,
         ) -> std::result::Result<tonic::Response<super::ListWithdrawalsResponse>, tonic::Status>;
+        /// Pays a failed withdrawal by another invoice: a new withdrawal of the same amount, which names the failed one. Possible
+        /// once per failed withdrawal.
+        /// Idempotent by request_id, and by the invoice's payment hash.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, WITHDRAWAL_STATE, INVOICE_REFUSED, INVOICE_ALREADY_USED,
+        /// INSUFFICIENT_FUNDS, QUOTA_EXCEEDED, PAYOUTS_PAUSED, REQUEST_ID_REUSED. CLI: `poa withdraw replace`.
+        async fn replace_withdrawal_invoice(
+            &self,
+            request: tonic::Request<super::ReplaceWithdrawalInvoiceRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReplaceWithdrawalInvoiceResponse>, tonic::Status>;
+        /// Sets where the caller is paid out to, and from which balance on that happens by itself. A change of the address takes
+        /// effect after a waiting time, so that a thief who makes it is noticed first; removing it and a first one do at once.
+        /// Idempotent by request_id.
+        /// Errors: FIELDS_INVALID, ADDRESS_REFUSED, REQUEST_ID_REUSED. CLI: `poa payout set`.
+        async fn set_payout_destination(
+            &self,
+            request: tonic::Request<super::SetPayoutDestinationRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetPayoutDestinationResponse>, tonic::Status>;
+        /// Reads where the caller is paid out to.
+        /// Idempotent: a read.
+        /// Errors: SCOPE_MISSING. CLI: `poa payout show`.
+        async fn get_payout_destination(
+            &self,
+            request: tonic::Request<super::GetPayoutDestinationRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetPayoutDestinationResponse>, tonic::Status>;
+        /// Proves that the caller's balance is in the liabilities that the platform has published last. What it holds can be
+        /// checked without the platform.
+        /// Idempotent: a read.
+        /// Errors: RESOURCE_NOT_FOUND (nothing is published yet, or the account had no balance then). CLI: `poa balance --prove`.
+        async fn get_balance_proof(
+            &self,
+            request: tonic::Request<super::GetBalanceProofRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetBalanceProofResponse>, tonic::Status>;
         /// Reads an escrow in which the caller is payer or payee.
         /// Idempotent: a read.
         /// Errors: RESOURCE_NOT_FOUND. CLI: `poa escrow show`.
@@ -823,7 +1128,7 @@ pub mod escrow_service_server {
             &self,
             request: tonic::Request<super::GetEscrowRequest>,
         ) -> std::result::Result<tonic::Response<super::GetEscrowResponse>, tonic::Status>;
-        /// Says what a task of a price would cost and pay, by the caller's fee.
+        /// Says what a task of a price would cost and pay, by the caller's own fee now.
         /// Idempotent: a read.
         /// Errors: FIELDS_INVALID. CLI: `poa hire --dry-run`.
         async fn estimate_fees(
@@ -1212,6 +1517,167 @@ pub mod escrow_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/poa.escrow.v1.EscrowService/ReplaceWithdrawalInvoice" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplaceWithdrawalInvoiceSvc<T: EscrowService>(pub Arc<T>);
+                    impl<T: EscrowService> tonic::server::UnaryService<super::ReplaceWithdrawalInvoiceRequest>
+                        for ReplaceWithdrawalInvoiceSvc<T>
+                    {
+                        type Response = super::ReplaceWithdrawalInvoiceResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplaceWithdrawalInvoiceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowService>::replace_withdrawal_invoice(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplaceWithdrawalInvoiceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowService/SetPayoutDestination" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetPayoutDestinationSvc<T: EscrowService>(pub Arc<T>);
+                    impl<T: EscrowService> tonic::server::UnaryService<super::SetPayoutDestinationRequest>
+                        for SetPayoutDestinationSvc<T>
+                    {
+                        type Response = super::SetPayoutDestinationResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetPayoutDestinationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowService>::set_payout_destination(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetPayoutDestinationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowService/GetPayoutDestination" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPayoutDestinationSvc<T: EscrowService>(pub Arc<T>);
+                    impl<T: EscrowService> tonic::server::UnaryService<super::GetPayoutDestinationRequest>
+                        for GetPayoutDestinationSvc<T>
+                    {
+                        type Response = super::GetPayoutDestinationResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPayoutDestinationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowService>::get_payout_destination(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPayoutDestinationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowService/GetBalanceProof" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBalanceProofSvc<T: EscrowService>(pub Arc<T>);
+                    impl<T: EscrowService> tonic::server::UnaryService<super::GetBalanceProofRequest> for GetBalanceProofSvc<T> {
+                        type Response = super::GetBalanceProofResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBalanceProofRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut =
+                                async move { <T as EscrowService>::get_balance_proof(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBalanceProofSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/poa.escrow.v1.EscrowService/GetEscrow" => {
                     #[allow(non_camel_case_types)]
                     struct GetEscrowSvc<T: EscrowService>(pub Arc<T>);
@@ -1357,6 +1823,153 @@ pub struct AuditCheck {
     #[prost(string, tag = "3")]
     pub example: ::prost::alloc::string::String,
 }
+/// Asks for a reconciliation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetReconciliationRequest {
+    /// Whether everything is looked at from the beginning, instead of what may have changed since the last time.
+    #[prost(bool, tag = "1")]
+    pub full: bool,
+}
+/// What was found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetReconciliationResponse {
+    /// The report.
+    #[prost(message, optional, tag = "1")]
+    pub reconciliation: ::core::option::Option<Reconciliation>,
+}
+/// The ledger against the node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Reconciliation {
+    /// Whether nothing differs, and the node holds what is owed.
+    #[prost(bool, tag = "1")]
+    pub clean: bool,
+    /// What differs, at most 100 of them.
+    #[prost(message, repeated, tag = "2")]
+    pub drifts: ::prost::alloc::vec::Vec<Drift>,
+    /// What the node has received and sent less what the ledger says: 0, or a drift.
+    #[prost(int64, tag = "3")]
+    pub flow_difference_msat: i64,
+    /// What the node holds: spendable, on its way out, on the chain.
+    #[prost(int64, tag = "4")]
+    pub assets_msat: i64,
+    /// What is owed to users.
+    #[prost(int64, tag = "5")]
+    pub liabilities_msat: i64,
+    /// How many invoices and payments of the node were held against the ledger.
+    #[prost(int64, tag = "6")]
+    pub compared: i64,
+    /// Whether payouts are paused, and why.
+    #[prost(message, optional, tag = "7")]
+    pub payouts: ::core::option::Option<PayoutSwitch>,
+    /// When it was done.
+    #[prost(message, optional, tag = "8")]
+    pub reconcile_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether everything was looked at from the beginning.
+    #[prost(bool, tag = "9")]
+    pub full: bool,
+}
+/// One difference between the ledger and the node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Drift {
+    /// What kind, such as `node_paid_twice` or `received_not_credited`.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// The payment hash, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub payment_hash: ::prost::alloc::vec::Vec<u8>,
+    /// What the node says.
+    #[prost(int64, tag = "3")]
+    pub node_msat: i64,
+    /// What the ledger says.
+    #[prost(int64, tag = "4")]
+    pub ledger_msat: i64,
+    /// What it is about, for people: the id of a deposit, withdrawal or escrow.
+    #[prost(string, tag = "5")]
+    pub subject_id: ::prost::alloc::string::String,
+}
+/// Whether payouts go on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PayoutSwitch {
+    /// Whether they are paused.
+    #[prost(bool, tag = "1")]
+    pub paused: bool,
+    /// Why, for people.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// Since when it is as it is.
+    #[prost(message, optional, tag = "3")]
+    pub change_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Pauses payouts, or lets them go on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PausePayoutsRequest {
+    /// Whether they are to be paused.
+    #[prost(bool, tag = "1")]
+    pub paused: bool,
+    /// Why, for people.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// The switch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PausePayoutsResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub payouts: ::core::option::Option<PayoutSwitch>,
+}
+/// A fee from a moment on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FeeSchedule {
+    /// `acct_…`; empty: everybody who has none of his own.
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// The fee in basis points (1/10,000); -1 ends an account's own fee.
+    #[prost(int32, tag = "2")]
+    pub fee_basis_points: i32,
+    /// From when on.
+    #[prost(message, optional, tag = "3")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Sets a fee.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetFeeScheduleRequest {
+    /// `acct_…`; empty: everybody who has none of his own.
+    #[prost(string, tag = "1")]
+    pub account_id: ::prost::alloc::string::String,
+    /// The fee in basis points (1/10,000); -1 ends an account's own fee.
+    #[prost(int32, tag = "2")]
+    pub fee_basis_points: i32,
+    /// From when on; now where unset.
+    #[prost(message, optional, tag = "3")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The fee.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetFeeScheduleResponse {
+    /// As it was set.
+    #[prost(message, optional, tag = "1")]
+    pub schedule: ::core::option::Option<FeeSchedule>,
+}
+/// Lists fees.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListFeeSchedulesRequest {
+    /// How many at most: 50 where 0, at most 200.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// The next_page_token of the page before.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of fees.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListFeeSchedulesResponse {
+    /// By account and start, everybody's first.
+    #[prost(message, repeated, tag = "1")]
+    pub schedules: ::prost::alloc::vec::Vec<FeeSchedule>,
+    /// Empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 #[cfg(feature = "escrow-client")]
 pub mod escrow_admin_service_client {
@@ -1449,6 +2062,82 @@ pub mod escrow_admin_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowAdminService", "AuditLedger"));
             self.inner.unary(req, path, codec).await
         }
+        /// Holds the ledger against the node, hash by hash, now, and answers what was found. Any difference pauses payouts.
+        /// Idempotent: a repetition looks again.
+        /// Errors: OVERLOADED, DEPENDENCY_UNAVAILABLE. CLI: `poa admin reconcile`.
+        pub async fn get_reconciliation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetReconciliationRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetReconciliationResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowAdminService/GetReconciliation");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowAdminService", "GetReconciliation"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Pauses payouts, or lets them go on. Paused, nothing new is sent and no withdrawal is taken; what was sent is found out
+        /// as ever.
+        /// Idempotent: the same again changes nothing.
+        /// Errors: FIELDS_INVALID, DEPENDENCY_UNAVAILABLE. CLI: `poa admin payouts`.
+        pub async fn pause_payouts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PausePayoutsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PausePayoutsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowAdminService/PausePayouts");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowAdminService", "PausePayouts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets what the platform takes of a release, from a moment on: of everybody, or of one account. Terms that are signed
+        /// already keep their fee.
+        /// Idempotent by account and start: the same again changes nothing, another fee replaces it as long as it has not begun.
+        /// Errors: FIELDS_INVALID, FEE_STARTED. CLI: `poa admin fees set`.
+        pub async fn set_fee_schedule(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetFeeScheduleRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetFeeScheduleResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowAdminService/SetFeeSchedule");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowAdminService", "SetFeeSchedule"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the fees that are in force or will be, for everybody and by account.
+        /// Idempotent: a read.
+        /// Errors: PAGE_TOKEN_INVALID. CLI: `poa admin fees`.
+        pub async fn list_fee_schedules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListFeeSchedulesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListFeeSchedulesResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowAdminService/ListFeeSchedules");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowAdminService", "ListFeeSchedules"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1466,6 +2155,36 @@ pub mod escrow_admin_service_server {
             &self,
             request: tonic::Request<super::AuditLedgerRequest>,
         ) -> std::result::Result<tonic::Response<super::AuditLedgerResponse>, tonic::Status>;
+        /// Holds the ledger against the node, hash by hash, now, and answers what was found. Any difference pauses payouts.
+        /// Idempotent: a repetition looks again.
+        /// Errors: OVERLOADED, DEPENDENCY_UNAVAILABLE. CLI: `poa admin reconcile`.
+        async fn get_reconciliation(
+            &self,
+            request: tonic::Request<super::GetReconciliationRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetReconciliationResponse>, tonic::Status>;
+        /// Pauses payouts, or lets them go on. Paused, nothing new is sent and no withdrawal is taken; what was sent is found out
+        /// as ever.
+        /// Idempotent: the same again changes nothing.
+        /// Errors: FIELDS_INVALID, DEPENDENCY_UNAVAILABLE. CLI: `poa admin payouts`.
+        async fn pause_payouts(
+            &self,
+            request: tonic::Request<super::PausePayoutsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PausePayoutsResponse>, tonic::Status>;
+        /// Sets what the platform takes of a release, from a moment on: of everybody, or of one account. Terms that are signed
+        /// already keep their fee.
+        /// Idempotent by account and start: the same again changes nothing, another fee replaces it as long as it has not begun.
+        /// Errors: FIELDS_INVALID, FEE_STARTED. CLI: `poa admin fees set`.
+        async fn set_fee_schedule(
+            &self,
+            request: tonic::Request<super::SetFeeScheduleRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetFeeScheduleResponse>, tonic::Status>;
+        /// Lists the fees that are in force or will be, for everybody and by account.
+        /// Idempotent: a read.
+        /// Errors: PAGE_TOKEN_INVALID. CLI: `poa admin fees`.
+        async fn list_fee_schedules(
+            &self,
+            request: tonic::Request<super::ListFeeSchedulesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListFeeSchedulesResponse>, tonic::Status>;
     }
     /// The ledger under an operator's eye.
     #[derive(Debug)]
@@ -1561,6 +2280,168 @@ pub mod escrow_admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AuditLedgerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowAdminService/GetReconciliation" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetReconciliationSvc<T: EscrowAdminService>(pub Arc<T>);
+                    impl<T: EscrowAdminService> tonic::server::UnaryService<super::GetReconciliationRequest>
+                        for GetReconciliationSvc<T>
+                    {
+                        type Response = super::GetReconciliationResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetReconciliationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowAdminService>::get_reconciliation(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetReconciliationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowAdminService/PausePayouts" => {
+                    #[allow(non_camel_case_types)]
+                    struct PausePayoutsSvc<T: EscrowAdminService>(pub Arc<T>);
+                    impl<T: EscrowAdminService> tonic::server::UnaryService<super::PausePayoutsRequest> for PausePayoutsSvc<T> {
+                        type Response = super::PausePayoutsResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PausePayoutsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowAdminService>::pause_payouts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PausePayoutsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowAdminService/SetFeeSchedule" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetFeeScheduleSvc<T: EscrowAdminService>(pub Arc<T>);
+                    impl<T: EscrowAdminService> tonic::server::UnaryService<super::SetFeeScheduleRequest>
+                        for SetFeeScheduleSvc<T>
+                    {
+                        type Response = super::SetFeeScheduleResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetFeeScheduleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowAdminService>::set_fee_schedule(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetFeeScheduleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowAdminService/ListFeeSchedules" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListFeeSchedulesSvc<T: EscrowAdminService>(pub Arc<T>);
+                    impl<T: EscrowAdminService> tonic::server::UnaryService<super::ListFeeSchedulesRequest>
+                        for ListFeeSchedulesSvc<T>
+                    {
+                        type Response = super::ListFeeSchedulesResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListFeeSchedulesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowAdminService>::list_fee_schedules(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListFeeSchedulesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1676,6 +2557,92 @@ pub struct RefundEscrowResponse {
     #[prost(string, tag = "2")]
     pub transfer_id: ::prost::alloc::string::String,
 }
+/// Takes locked sats into the ledger.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureEscrowRequest {
+    /// `escr_…`.
+    #[prost(string, tag = "1")]
+    pub escrow_id: ::prost::alloc::string::String,
+    /// `task_…`.
+    #[prost(string, tag = "2")]
+    pub task_id: ::prost::alloc::string::String,
+}
+/// The sats are being taken, or held.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureEscrowResponse {
+    /// The escrow, SETTLING or HELD, or RELEASED where that has happened already.
+    #[prost(message, optional, tag = "1")]
+    pub escrow: ::core::option::Option<Escrow>,
+}
+/// Asks for an account's fee.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuoteFeeRequest {
+    /// Who pays: `acct_…`.
+    #[prost(string, tag = "1")]
+    pub payer_id: ::prost::alloc::string::String,
+    /// What the requester pays.
+    #[prost(int64, tag = "2")]
+    pub price_msat: i64,
+}
+/// An account's fee.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuoteFeeResponse {
+    /// The platform's part.
+    #[prost(int64, tag = "1")]
+    pub fee_msat: i64,
+    /// The agent's part.
+    #[prost(int64, tag = "2")]
+    pub payee_msat: i64,
+    /// The fee in basis points (1/10,000).
+    #[prost(int32, tag = "3")]
+    pub fee_basis_points: i32,
+    /// How long the answer may be used for this account, from its receipt, in milliseconds.
+    #[prost(int32, tag = "4")]
+    pub valid_ms: i32,
+}
+/// Follows escrows.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchEscrowEventsRequest {
+    /// The cursor of the last event that was dealt with; empty for all from the beginning.
+    #[prost(string, tag = "1")]
+    pub cursor: ::prost::alloc::string::String,
+}
+/// One message of the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchEscrowEventsResponse {
+    /// Where to go on after this message.
+    #[prost(string, tag = "1")]
+    pub cursor: ::prost::alloc::string::String,
+    /// What happened.
+    #[prost(oneof = "watch_escrow_events_response::Update", tags = "2, 3")]
+    pub update: ::core::option::Option<watch_escrow_events_response::Update>,
+}
+/// Nested message and enum types in `WatchEscrowEventsResponse`.
+pub mod watch_escrow_events_response {
+    /// What happened.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Update {
+        /// An escrow changed.
+        #[prost(message, tag = "2")]
+        Event(super::EscrowEvent),
+        /// Nothing happened for a while; the stream lives.
+        #[prost(message, tag = "3")]
+        Heartbeat(super::EscrowHeartbeat),
+    }
+}
+/// A change of an escrow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EscrowEvent {
+    /// The escrow as it is.
+    #[prost(message, optional, tag = "1")]
+    pub escrow: ::core::option::Option<Escrow>,
+    /// Whether the chain has come to its guard height: what is locked must be decided now.
+    #[prost(bool, tag = "2")]
+    pub guard_reached: bool,
+}
+/// Nothing happened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EscrowHeartbeat {}
 /// Generated client implementations.
 #[cfg(feature = "escrow-client")]
 pub mod escrow_internal_service_client {
@@ -1753,9 +2720,11 @@ pub mod escrow_internal_service_client {
             self
         }
         /// Holds a task's price and freezes the mandate: payer, amount, fee, policy and terms. Needs the payer's own access token
-        /// with the scope `tasks.write`, beside the caller's service token.
+        /// with the scope `tasks.write`, beside the caller's service token. Where the terms name the rail of hold invoices, an
+        /// invoice is made instead, and the escrow is AWAITING until it is paid: the same call again says how it stands.
         /// Idempotent by escrow_id.
-        /// Errors: FIELDS_INVALID, INSUFFICIENT_FUNDS, ALREADY_REFUNDED, REQUEST_ID_REUSED, CREDENTIALS_INVALID, OVERLOADED. CLI: none.
+        /// Errors: FIELDS_INVALID, INSUFFICIENT_FUNDS, ALREADY_REFUNDED, REQUEST_ID_REUSED, CREDENTIALS_INVALID, OVERLOADED,
+        /// QUOTA_EXCEEDED, HOLD_INVOICE_UNAVAILABLE, FUNDING_LOST, DEPENDENCY_UNAVAILABLE. CLI: none.
         pub async fn hold_funds(
             &mut self,
             request: impl tonic::IntoRequest<super::HoldFundsRequest>,
@@ -1771,9 +2740,10 @@ pub mod escrow_internal_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Pays the held sats to the account that the receipt chain names, less the fee. Escrow verifies the chain itself against
-        /// the mandate.
+        /// the mandate. Sats that are locked by a hold invoice are taken first: then the escrow is answered SETTLING, and the same
+        /// call again captures once they are held for good.
         /// Idempotent by escrow_id.
-        /// Errors: RESOURCE_NOT_FOUND, ALREADY_REFUNDED, RELEASE_NOT_AUTHORISED, OVERLOADED. CLI: none.
+        /// Errors: RESOURCE_NOT_FOUND, ALREADY_REFUNDED, RELEASE_NOT_AUTHORISED, FUNDING_LOST, OVERLOADED. CLI: none.
         pub async fn capture_escrow(
             &mut self,
             request: impl tonic::IntoRequest<super::CaptureEscrowRequest>,
@@ -1790,9 +2760,11 @@ pub mod escrow_internal_service_client {
                 .insert(GrpcMethod::new("poa.escrow.v1.EscrowInternalService", "CaptureEscrow"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gives the held sats back. An escrow id that is not known becomes VOID, and can never hold anything.
+        /// Gives the held sats back. An escrow id that is not known becomes VOID, and can never hold anything. A hold invoice is
+        /// cancelled: the escrow is answered CANCELING, and the same call again says when it is CANCELED. What is being taken is
+        /// refused with ESCROW_STATE until it is held.
         /// Idempotent by escrow_id.
-        /// Errors: ALREADY_RELEASED, OVERLOADED. CLI: none.
+        /// Errors: ALREADY_RELEASED, ESCROW_STATE, OVERLOADED. CLI: none.
         pub async fn refund_escrow(
             &mut self,
             request: impl tonic::IntoRequest<super::RefundEscrowRequest>,
@@ -1809,6 +2781,68 @@ pub mod escrow_internal_service_client {
                 .insert(GrpcMethod::new("poa.escrow.v1.EscrowInternalService", "RefundEscrow"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes the sats that a hold invoice has locked into the ledger, where they are held for the task as any others are: for
+        /// a task with a result, before the payer's channel takes them back. Answers SETTLING, and HELD once they are there for
+        /// good. An escrow that is funded from the balance is HELD already.
+        /// Idempotent by escrow_id.
+        /// Errors: RESOURCE_NOT_FOUND, ALREADY_REFUNDED, FUNDING_LOST, ESCROW_STATE (the invoice is not paid), OVERLOADED. CLI: none.
+        pub async fn secure_escrow(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SecureEscrowRequest>,
+        ) -> std::result::Result<tonic::Response<super::SecureEscrowResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowInternalService/SecureEscrow");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowInternalService", "SecureEscrow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what a task of a price costs an account: the fee that a hold for terms of this moment must name.
+        /// Idempotent: a read.
+        /// Errors: FIELDS_INVALID, OVERLOADED. CLI: none.
+        pub async fn quote_fee(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QuoteFeeRequest>,
+        ) -> std::result::Result<tonic::Response<super::QuoteFeeResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowInternalService/QuoteFee");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowInternalService", "QuoteFee"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Follows every change of every escrow that a hold invoice funds, from a cursor on, without end. Changes of one escrow
+        /// that follow one another closely may come as one.
+        /// Idempotent: a read; a cursor gives every such escrow that changed after it, as it is now.
+        /// Errors: FIELDS_INVALID. CLI: none.
+        pub async fn watch_escrow_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchEscrowEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchEscrowEventsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/poa.escrow.v1.EscrowInternalService/WatchEscrowEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowInternalService", "WatchEscrowEvents"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1820,28 +2854,62 @@ pub mod escrow_internal_service_server {
     #[async_trait]
     pub trait EscrowInternalService: std::marker::Send + std::marker::Sync + 'static {
         /// Holds a task's price and freezes the mandate: payer, amount, fee, policy and terms. Needs the payer's own access token
-        /// with the scope `tasks.write`, beside the caller's service token.
+        /// with the scope `tasks.write`, beside the caller's service token. Where the terms name the rail of hold invoices, an
+        /// invoice is made instead, and the escrow is AWAITING until it is paid: the same call again says how it stands.
         /// Idempotent by escrow_id.
-        /// Errors: FIELDS_INVALID, INSUFFICIENT_FUNDS, ALREADY_REFUNDED, REQUEST_ID_REUSED, CREDENTIALS_INVALID, OVERLOADED. CLI: none.
+        /// Errors: FIELDS_INVALID, INSUFFICIENT_FUNDS, ALREADY_REFUNDED, REQUEST_ID_REUSED, CREDENTIALS_INVALID, OVERLOADED,
+        /// QUOTA_EXCEEDED, HOLD_INVOICE_UNAVAILABLE, FUNDING_LOST, DEPENDENCY_UNAVAILABLE. CLI: none.
         async fn hold_funds(
             &self,
             request: tonic::Request<super::HoldFundsRequest>,
         ) -> std::result::Result<tonic::Response<super::HoldFundsResponse>, tonic::Status>;
         /// Pays the held sats to the account that the receipt chain names, less the fee. Escrow verifies the chain itself against
-        /// the mandate.
+        /// the mandate. Sats that are locked by a hold invoice are taken first: then the escrow is answered SETTLING, and the same
+        /// call again captures once they are held for good.
         /// Idempotent by escrow_id.
-        /// Errors: RESOURCE_NOT_FOUND, ALREADY_REFUNDED, RELEASE_NOT_AUTHORISED, OVERLOADED. CLI: none.
+        /// Errors: RESOURCE_NOT_FOUND, ALREADY_REFUNDED, RELEASE_NOT_AUTHORISED, FUNDING_LOST, OVERLOADED. CLI: none.
         async fn capture_escrow(
             &self,
             request: tonic::Request<super::CaptureEscrowRequest>,
         ) -> std::result::Result<tonic::Response<super::CaptureEscrowResponse>, tonic::Status>;
-        /// Gives the held sats back. An escrow id that is not known becomes VOID, and can never hold anything.
+        /// Gives the held sats back. An escrow id that is not known becomes VOID, and can never hold anything. A hold invoice is
+        /// cancelled: the escrow is answered CANCELING, and the same call again says when it is CANCELED. What is being taken is
+        /// refused with ESCROW_STATE until it is held.
         /// Idempotent by escrow_id.
-        /// Errors: ALREADY_RELEASED, OVERLOADED. CLI: none.
+        /// Errors: ALREADY_RELEASED, ESCROW_STATE, OVERLOADED. CLI: none.
         async fn refund_escrow(
             &self,
             request: tonic::Request<super::RefundEscrowRequest>,
         ) -> std::result::Result<tonic::Response<super::RefundEscrowResponse>, tonic::Status>;
+        /// Takes the sats that a hold invoice has locked into the ledger, where they are held for the task as any others are: for
+        /// a task with a result, before the payer's channel takes them back. Answers SETTLING, and HELD once they are there for
+        /// good. An escrow that is funded from the balance is HELD already.
+        /// Idempotent by escrow_id.
+        /// Errors: RESOURCE_NOT_FOUND, ALREADY_REFUNDED, FUNDING_LOST, ESCROW_STATE (the invoice is not paid), OVERLOADED. CLI: none.
+        async fn secure_escrow(
+            &self,
+            request: tonic::Request<super::SecureEscrowRequest>,
+        ) -> std::result::Result<tonic::Response<super::SecureEscrowResponse>, tonic::Status>;
+        /// Says what a task of a price costs an account: the fee that a hold for terms of this moment must name.
+        /// Idempotent: a read.
+        /// Errors: FIELDS_INVALID, OVERLOADED. CLI: none.
+        async fn quote_fee(
+            &self,
+            request: tonic::Request<super::QuoteFeeRequest>,
+        ) -> std::result::Result<tonic::Response<super::QuoteFeeResponse>, tonic::Status>;
+        /// Server streaming response type for the WatchEscrowEvents method.
+        type WatchEscrowEventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchEscrowEventsResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// Follows every change of every escrow that a hold invoice funds, from a cursor on, without end. Changes of one escrow
+        /// that follow one another closely may come as one.
+        /// Idempotent: a read; a cursor gives every such escrow that changed after it, as it is now.
+        /// Errors: FIELDS_INVALID. CLI: none.
+        async fn watch_escrow_events(
+            &self,
+            request: tonic::Request<super::WatchEscrowEventsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchEscrowEventsStream>, tonic::Status>;
     }
     /// Holds, captures and refunds. Every verb is idempotent by the escrow's id: the same verb again gives the same result,
     /// the other verb a typed failure.
@@ -2029,6 +3097,125 @@ pub mod escrow_internal_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowInternalService/SecureEscrow" => {
+                    #[allow(non_camel_case_types)]
+                    struct SecureEscrowSvc<T: EscrowInternalService>(pub Arc<T>);
+                    impl<T: EscrowInternalService> tonic::server::UnaryService<super::SecureEscrowRequest>
+                        for SecureEscrowSvc<T>
+                    {
+                        type Response = super::SecureEscrowResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SecureEscrowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowInternalService>::secure_escrow(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SecureEscrowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowInternalService/QuoteFee" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuoteFeeSvc<T: EscrowInternalService>(pub Arc<T>);
+                    impl<T: EscrowInternalService> tonic::server::UnaryService<super::QuoteFeeRequest> for QuoteFeeSvc<T> {
+                        type Response = super::QuoteFeeResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::QuoteFeeRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut =
+                                async move { <T as EscrowInternalService>::quote_fee(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuoteFeeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowInternalService/WatchEscrowEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchEscrowEventsSvc<T: EscrowInternalService>(pub Arc<T>);
+                    impl<T: EscrowInternalService>
+                        tonic::server::ServerStreamingService<super::WatchEscrowEventsRequest>
+                        for WatchEscrowEventsSvc<T>
+                    {
+                        type Response = super::WatchEscrowEventsResponse;
+                        type ResponseStream = T::WatchEscrowEventsStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchEscrowEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowInternalService>::watch_escrow_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchEscrowEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -159,6 +159,12 @@ pub struct Task {
     /// Changes with every change of the task.
     #[prost(string, tag = "23")]
     pub etag: ::prost::alloc::string::String,
+    /// Where the price comes from.
+    #[prost(enumeration = "Funding", tag = "24")]
+    pub funding: i32,
+    /// The hold invoice, for the requester alone; unset where the balance pays.
+    #[prost(message, optional, tag = "25")]
+    pub funding_invoice: ::core::option::Option<FundingInvoice>,
 }
 /// Nested message and enum types in `Task`.
 pub mod task {
@@ -188,6 +194,8 @@ pub mod task {
         Canceled = 9,
         /// A deadline passed; nothing is held.
         Expired = 10,
+        /// The hold invoice waits for the requester's wallet to pay it.
+        AwaitingFunds = 11,
     }
     impl State {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -207,6 +215,7 @@ pub mod task {
                 Self::Refunding => "STATE_REFUNDING",
                 Self::Canceled => "STATE_CANCELED",
                 Self::Expired => "STATE_EXPIRED",
+                Self::AwaitingFunds => "STATE_AWAITING_FUNDS",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -223,10 +232,31 @@ pub mod task {
                 "STATE_REFUNDING" => Some(Self::Refunding),
                 "STATE_CANCELED" => Some(Self::Canceled),
                 "STATE_EXPIRED" => Some(Self::Expired),
+                "STATE_AWAITING_FUNDS" => Some(Self::AwaitingFunds),
                 _ => None,
             }
         }
     }
+}
+/// The hold invoice of a task, and how its sats stand.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FundingInvoice {
+    /// The BOLT11 invoice to pay. Its description hash is the digest of the task's signed terms.
+    #[prost(string, tag = "1")]
+    pub invoice: ::prost::alloc::string::String,
+    /// Until when it can be paid.
+    #[prost(message, optional, tag = "2")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What is locked; 0 until it is paid.
+    #[prost(int64, tag = "3")]
+    pub paid_msat: i64,
+    /// The block height at which the first part would go back to the requester by itself; 0 until it is paid.
+    #[prost(int32, tag = "4")]
+    pub expiry_height: i32,
+    /// The block height at which the platform decides: it gives back what nobody has delivered for, and takes into its ledger
+    /// what is submitted; 0 until it is paid.
+    #[prost(int32, tag = "5")]
+    pub guard_height: i32,
 }
 /// An agent's claim on a task.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -379,11 +409,14 @@ pub struct CreateTaskRequest {
     /// How long the requester may review: 10 seconds to 7 days, a day where unset.
     #[prost(message, optional, tag = "11")]
     pub review_duration: ::core::option::Option<::prost_types::Duration>,
+    /// Where the price comes from: the balance where unset.
+    #[prost(enumeration = "Funding", tag = "12")]
+    pub funding: i32,
 }
 /// The new task.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateTaskResponse {
-    /// The task: OPEN, or FUNDING for a moment longer.
+    /// The task: OPEN, AWAITING_FUNDS with the invoice to pay, or FUNDING for a moment longer.
     #[prost(message, optional, tag = "1")]
     pub task: ::core::option::Option<Task>,
 }
@@ -767,6 +800,40 @@ impl ReleasePolicy {
         }
     }
 }
+/// Where a task's price comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Funding {
+    /// The balance.
+    Unspecified = 0,
+    /// The requester's balance on this platform.
+    Balance = 1,
+    /// A hold invoice: the requester's wallet locks the sats in its own channel, and they move at the release or not at all.
+    /// Its lock ends at a block height, so that the durations of such a task are bounded.
+    HoldInvoice = 2,
+}
+impl Funding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FUNDING_UNSPECIFIED",
+            Self::Balance => "FUNDING_BALANCE",
+            Self::HoldInvoice => "FUNDING_HOLD_INVOICE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FUNDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "FUNDING_BALANCE" => Some(Self::Balance),
+            "FUNDING_HOLD_INVOICE" => Some(Self::HoldInvoice),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 #[cfg(feature = "task-client")]
 pub mod task_service_client {
@@ -840,9 +907,10 @@ pub mod task_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Offers a task and holds its price from the caller's balance.
+        /// Offers a task and holds its price: from the caller's balance, or by a hold invoice that the caller's own wallet pays.
         /// Idempotent by request_id. The answer may still be FUNDING: the server goes on by itself, watch the task.
-        /// Errors: FIELDS_INVALID, PRICE_OUT_OF_RANGE, INSUFFICIENT_FUNDS, REQUEST_ID_REUSED, DEPENDENCY_UNAVAILABLE. CLI: `poa hire`.
+        /// Errors: FIELDS_INVALID, PRICE_OUT_OF_RANGE, INSUFFICIENT_FUNDS, HOLD_INVOICE_UNAVAILABLE, QUOTA_EXCEEDED,
+        /// REQUEST_ID_REUSED, DEPENDENCY_UNAVAILABLE. CLI: `poa hire`.
         pub async fn create_task(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateTaskRequest>,
@@ -1084,9 +1152,10 @@ pub mod task_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with TaskServiceServer.
     #[async_trait]
     pub trait TaskService: std::marker::Send + std::marker::Sync + 'static {
-        /// Offers a task and holds its price from the caller's balance.
+        /// Offers a task and holds its price: from the caller's balance, or by a hold invoice that the caller's own wallet pays.
         /// Idempotent by request_id. The answer may still be FUNDING: the server goes on by itself, watch the task.
-        /// Errors: FIELDS_INVALID, PRICE_OUT_OF_RANGE, INSUFFICIENT_FUNDS, REQUEST_ID_REUSED, DEPENDENCY_UNAVAILABLE. CLI: `poa hire`.
+        /// Errors: FIELDS_INVALID, PRICE_OUT_OF_RANGE, INSUFFICIENT_FUNDS, HOLD_INVOICE_UNAVAILABLE, QUOTA_EXCEEDED,
+        /// REQUEST_ID_REUSED, DEPENDENCY_UNAVAILABLE. CLI: `poa hire`.
         async fn create_task(
             &self,
             request: tonic::Request<super::CreateTaskRequest>,

@@ -1,5 +1,6 @@
 //! The service's methods, a file each.
 
+mod append_liabilities;
 mod append_statement;
 mod convert;
 mod get_attestation;
@@ -17,11 +18,11 @@ use poa_chassis::{Latch, status};
 use poa_proto::attestation::v1::attestation_internal_service_server::AttestationInternalService;
 use poa_proto::attestation::v1::attestation_service_server::AttestationService;
 use poa_proto::attestation::v1::{
-    AppendStatementRequest, AppendStatementResponse, GetAttestationRequest, GetAttestationResponse,
-    GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse,
-    GetInclusionProofRequest, GetInclusionProofResponse, GetReceiptBundleRequest, GetReceiptBundleResponse,
-    ListAttestationsRequest, ListAttestationsResponse, WatchAttestationEventsRequest,
-    WatchAttestationEventsResponse,
+    AppendLiabilitiesRequest, AppendLiabilitiesResponse, AppendStatementRequest, AppendStatementResponse,
+    GetAttestationRequest, GetAttestationResponse, GetCheckpointRequest, GetCheckpointResponse,
+    GetConsistencyProofRequest, GetConsistencyProofResponse, GetInclusionProofRequest,
+    GetInclusionProofResponse, GetReceiptBundleRequest, GetReceiptBundleResponse, ListAttestationsRequest,
+    ListAttestationsResponse, WatchAttestationEventsRequest, WatchAttestationEventsResponse,
 };
 use poa_storage::Database;
 use poa_storage::batch::Handle;
@@ -71,6 +72,13 @@ impl AttestationInternalService for Service {
         request: Request<AppendStatementRequest>,
     ) -> Result<Response<AppendStatementResponse>, Status> {
         answer(append_statement::handle(self, request.into_inner()).await)
+    }
+
+    async fn append_liabilities(
+        &self,
+        request: Request<AppendLiabilitiesRequest>,
+    ) -> Result<Response<AppendLiabilitiesResponse>, Status> {
+        answer(append_liabilities::handle(self, request.into_inner()).await)
     }
 
     type WatchAttestationEventsStream = BoxStream<'static, Result<WatchAttestationEventsResponse, Status>>;

@@ -8,16 +8,27 @@ mod create_outside_invoice;
 mod create_withdrawal;
 mod estimate_fees;
 mod get_balance;
+mod get_balance_proof;
 mod get_deposit;
 mod get_escrow;
+mod get_payout_destination;
+mod get_reconciliation;
 mod get_withdrawal;
 mod hold_funds;
+mod list_fee_schedules;
 mod list_ledger_entries;
 mod list_withdrawals;
 mod pages;
+mod pause_payouts;
 mod pay_invoice;
+mod quote_fee;
 mod refund_escrow;
+mod replace_withdrawal_invoice;
+mod secure_escrow;
+mod set_fee_schedule;
+mod set_payout_destination;
 mod watch_deposit;
+mod watch_escrow_events;
 
 use std::sync::Arc;
 
@@ -119,10 +130,39 @@ impl EscrowService for Rpc {
     ) -> Result<Response<pb::EstimateFeesResponse>, Status> {
         estimate_fees::handle(&self.service, &request).map(Response::new).map_err(status)
     }
+    async fn replace_withdrawal_invoice(
+        &self,
+        request: Request<pb::ReplaceWithdrawalInvoiceRequest>,
+    ) -> Result<Response<pb::ReplaceWithdrawalInvoiceResponse>, Status> {
+        replace_withdrawal_invoice::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn set_payout_destination(
+        &self,
+        request: Request<pb::SetPayoutDestinationRequest>,
+    ) -> Result<Response<pb::SetPayoutDestinationResponse>, Status> {
+        set_payout_destination::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_payout_destination(
+        &self,
+        request: Request<pb::GetPayoutDestinationRequest>,
+    ) -> Result<Response<pb::GetPayoutDestinationResponse>, Status> {
+        get_payout_destination::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn get_balance_proof(
+        &self,
+        request: Request<pb::GetBalanceProofRequest>,
+    ) -> Result<Response<pb::GetBalanceProofResponse>, Status> {
+        get_balance_proof::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
 }
 
 #[tonic::async_trait]
 impl EscrowInternalService for Rpc {
+    type WatchEscrowEventsStream = BoxStream<'static, Result<pb::WatchEscrowEventsResponse, Status>>;
+
     async fn hold_funds(
         &self,
         request: Request<pb::HoldFundsRequest>,
@@ -143,6 +183,25 @@ impl EscrowInternalService for Rpc {
     ) -> Result<Response<pb::RefundEscrowResponse>, Status> {
         refund_escrow::handle(&self.service, request).await.map(Response::new).map_err(status)
     }
+    async fn secure_escrow(
+        &self,
+        request: Request<pb::SecureEscrowRequest>,
+    ) -> Result<Response<pb::SecureEscrowResponse>, Status> {
+        secure_escrow::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn quote_fee(
+        &self,
+        request: Request<pb::QuoteFeeRequest>,
+    ) -> Result<Response<pb::QuoteFeeResponse>, Status> {
+        quote_fee::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+    async fn watch_escrow_events(
+        &self,
+        request: Request<pb::WatchEscrowEventsRequest>,
+    ) -> Result<Response<Self::WatchEscrowEventsStream>, Status> {
+        watch_escrow_events::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
 }
 
 #[tonic::async_trait]
@@ -152,6 +211,33 @@ impl EscrowAdminService for Rpc {
         request: Request<pb::AuditLedgerRequest>,
     ) -> Result<Response<pb::AuditLedgerResponse>, Status> {
         audit_ledger::handle(&self.service, &request).await.map(Response::new).map_err(status)
+    }
+    async fn get_reconciliation(
+        &self,
+        request: Request<pb::GetReconciliationRequest>,
+    ) -> Result<Response<pb::GetReconciliationResponse>, Status> {
+        get_reconciliation::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn pause_payouts(
+        &self,
+        request: Request<pb::PausePayoutsRequest>,
+    ) -> Result<Response<pb::PausePayoutsResponse>, Status> {
+        pause_payouts::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn set_fee_schedule(
+        &self,
+        request: Request<pb::SetFeeScheduleRequest>,
+    ) -> Result<Response<pb::SetFeeScheduleResponse>, Status> {
+        set_fee_schedule::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn list_fee_schedules(
+        &self,
+        request: Request<pb::ListFeeSchedulesRequest>,
+    ) -> Result<Response<pb::ListFeeSchedulesResponse>, Status> {
+        list_fee_schedules::handle(&self.service, request).await.map(Response::new).map_err(status)
     }
 }
 

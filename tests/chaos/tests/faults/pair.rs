@@ -183,7 +183,11 @@ impl Pair {
                 State::Submitted if task.release_policy() == ReleasePolicy::OnAcceptance => {
                     self.accept(&task.task_id, deadline).await
                 }
-                State::Funding | State::Claimed | State::Submitted | State::Releasing => None,
+                State::Funding
+                | State::AwaitingFunds
+                | State::Claimed
+                | State::Submitted
+                | State::Releasing => None,
                 State::Unspecified
                 | State::Rejected
                 | State::Refunding
