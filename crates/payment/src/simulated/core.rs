@@ -127,7 +127,7 @@ fn replay(state: &mut Option<State>, line: usize, payload: &[u8]) -> Result<(), 
     let records = serde_json::from_slice::<Vec<Record>>(payload).map_err(|_| damaged())?;
     for record in records {
         match (state.as_mut(), record) {
-            (None, Record::Snapshot(first)) => *state = Some(*first),
+            (None, Record::Snapshot(first)) => *state = Some(first.restored().map_err(|_| damaged())?),
             (None, _) => return Err(damaged()),
             (Some(state), record) => state.apply(record).map_err(|_| damaged())?,
         }

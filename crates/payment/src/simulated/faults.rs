@@ -25,6 +25,10 @@ pub enum Fault {
     LookupInvoice(LookupFault),
     /// Of the next creation, cancellation or settlement of an invoice.
     Change(ChangeFault),
+    /// Of the next list, of invoices or of payments.
+    List(ListFault),
+    /// Of the next question whether a settled hold invoice is final.
+    Finality(FinalityFault),
     /// Of the next hint that a stream delivers.
     Hint(HintFault),
 }
@@ -63,6 +67,32 @@ pub enum LookupFault {
     NoAnswer,
     /// What was true at first: open, or in flight.
     Stale,
+    /// Nothing, for ever.
+    Hangs,
+}
+
+/// What becomes of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListFault {
+    /// A transport error.
+    NoAnswer,
+    /// Nothing, for ever.
+    Hangs,
+    /// Its first row is left out, as if the node had never had it.
+    Omit,
+}
+
+/// What is said of the finality of a settled hold invoice. Script [`Pending`](Self::Pending) N times to let it wait for N
+/// questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalityFault {
+    /// Not yet.
+    Pending,
+    /// The HTLCs timed out on the chain: the node loses the sats, for ever. An invoice that has been final, or whose sats
+    /// the node no longer has, stays final, and one that is not settled is pending: the fault is then used up in vain.
+    Lost,
+    /// A transport error.
+    NoAnswer,
     /// Nothing, for ever.
     Hangs,
 }
@@ -130,6 +160,14 @@ impl Script {
 
     pub(super) fn change(&self) -> Option<ChangeFault> {
         self.take(|fault| if let Fault::Change(fault) = fault { Some(*fault) } else { None })
+    }
+
+    pub(super) fn list(&self) -> Option<ListFault> {
+        self.take(|fault| if let Fault::List(fault) = fault { Some(*fault) } else { None })
+    }
+
+    pub(super) fn finality(&self) -> Option<FinalityFault> {
+        self.take(|fault| if let Fault::Finality(fault) = fault { Some(*fault) } else { None })
     }
 
     pub(super) fn hint(&self) -> Option<HintFault> {

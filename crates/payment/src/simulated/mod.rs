@@ -7,6 +7,8 @@ mod core;
 mod faults;
 mod hints;
 mod journal;
+mod listing;
+mod order;
 mod outside;
 mod provider;
 mod receive;
@@ -28,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use poa_common::{Env, Msat};
 use tokio::sync::watch;
 
-pub use faults::{Answer, ChangeFault, Fault, HintFault, LookupFault, PayEffect};
+pub use faults::{Answer, ChangeFault, Fault, FinalityFault, HintFault, ListFault, LookupFault, PayEffect};
 pub use outside::{Attempt, FaucetError, OutsideInvoice, Resolution, ResolveError};
 
 use self::core::Core;

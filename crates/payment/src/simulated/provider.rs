@@ -7,12 +7,12 @@ use futures_util::stream::BoxStream;
 use poa_common::{Msat, Network};
 
 use super::core::Core;
-use super::faults::{Answer, ChangeFault, LookupFault, PayEffect};
+use super::faults::{Answer, ChangeFault, FinalityFault, ListFault, LookupFault, PayEffect};
 use super::{SimulatedNode, SimulatedPayer, hints};
 use crate::{
-    Balance, Capabilities, Chain, Cursor, Doubt, Error, FeeModel, Hint, HoldInvoices, Info, Invoice,
-    InvoiceState, NewHoldInvoice, NewInvoice, Outcome, PayIntent, Payer, PaymentHash, Preimage, Provider,
-    Unit,
+    Balance, Capabilities, Chain, Cursor, Doubt, Error, FeeModel, Finality, Hint, HoldInvoices, Info,
+    Invoice, InvoiceState, ListedInvoice, ListedPayment, NewHoldInvoice, NewInvoice, Outcome, PayIntent,
+    Payer, PaymentHash, Place, Preimage, Provider, Unit,
 };
 
 // === impl SimulatedNode ===
@@ -30,6 +30,24 @@ impl SimulatedNode {
                 Err(Error::NoAnswer(None))
             }
             None => self.run(decide).await,
+        }
+    }
+
+    /// Reads a list, on a good day or a bad one.
+    async fn list<T: Send + 'static>(
+        &self,
+        limit: u32,
+        read: impl FnOnce(&mut Core, u32) -> Result<Vec<T>, Error> + Send + 'static,
+    ) -> Result<Vec<T>, Error> {
+        match self.inner.script.list() {
+            Some(ListFault::NoAnswer) => Err(Error::NoAnswer(None)),
+            Some(ListFault::Hangs) => pending().await,
+            Some(ListFault::Omit) => {
+                // One more, so that the list does not end where it does not.
+                let listed = self.run(move |core| read(core, limit.saturating_add(1))).await?;
+                Ok(listed.into_iter().skip(1).collect())
+            }
+            None => self.run(move |core| read(core, limit)).await,
         }
     }
 }
@@ -58,6 +76,7 @@ impl Provider for SimulatedNode {
                 incoming: core.state.incoming,
                 outgoing: core.state.outgoing,
                 fee_credit: Msat::ZERO,
+                on_chain: Msat::ZERO,
             })
         }))
     }
@@ -101,6 +120,14 @@ impl Provider for SimulatedNode {
         })
     }
 
+    fn list_invoices(&self, after: Place, limit: u32) -> BoxFuture<'_, Result<Vec<ListedInvoice>, Error>> {
+        Box::pin(self.list(limit, move |core, limit| core.list_invoices(after, limit)))
+    }
+
+    fn list_payments(&self, after: Place, limit: u32) -> BoxFuture<'_, Result<Vec<ListedPayment>, Error>> {
+        Box::pin(self.list(limit, move |core, limit| Ok(core.list_payments(after, limit))))
+    }
+
     fn hold_invoices(&self) -> Option<&dyn HoldInvoices> {
         Some(self)
     }
@@ -117,6 +144,18 @@ impl HoldInvoices for SimulatedNode {
 
     fn cancel(&self, hash: PaymentHash) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.change(move |core| core.cancel(hash, true)))
+    }
+
+    fn finality(&self, hash: PaymentHash) -> BoxFuture<'_, Result<Finality, Error>> {
+        Box::pin(async move {
+            match self.inner.script.finality() {
+                Some(FinalityFault::Pending) => Ok(Finality::Pending),
+                Some(FinalityFault::Lost) => self.run(move |core| core.finality(hash, true)).await,
+                Some(FinalityFault::NoAnswer) => Err(Error::NoAnswer(None)),
+                Some(FinalityFault::Hangs) => pending().await,
+                None => self.run(move |core| core.finality(hash, false)).await,
+            }
+        })
     }
 
     fn watch(&self, hash: PaymentHash) -> BoxStream<'static, Hint> {

@@ -6,9 +6,11 @@ use poa_common::{Msat, Timestamp};
 
 use super::core::Core;
 use super::outside::{Attempt, FaucetError};
-use super::record::{InvoicePhase, InvoiceRow, Record};
+use super::record::{HtlcEnd, InvoicePhase, InvoiceRow, Record};
 use super::wallet::Draft;
-use crate::{Error, Invoice, InvoiceState, NewHoldInvoice, NewInvoice, PaymentHash, Preimage, Unit, bolt11};
+use crate::{
+    Error, Finality, Invoice, InvoiceState, NewHoldInvoice, NewInvoice, PaymentHash, Preimage, Unit, bolt11,
+};
 
 /// Blocks before the first HTLC times out at which the node gives an accepted invoice back (LND's value).
 pub(super) const HOLD_EXPIRY_MARGIN_BLOCKS: u32 = 18;
@@ -95,6 +97,8 @@ impl Core {
             hold: preimage.is_none(),
             preimage,
             phase: InvoicePhase::Open,
+            number: self.state.invoice_order.next(),
+            htlcs: HtlcEnd::Unresolved,
         };
         self.commit(vec![Record::Invoice { hash, row }])?;
         Ok(Invoice { hash, bolt11, amount: new.amount, expires_at })
@@ -103,16 +107,7 @@ impl Core {
     /// The state of an invoice now. One whose time has passed is cancelled on the way, durably.
     pub(super) fn invoice(&mut self, hash: PaymentHash) -> Result<Option<InvoiceState>, Error> {
         self.expire(hash)?;
-        Ok(self.state.invoices.get(&hash).map(|row| match row.phase {
-            InvoicePhase::Open => InvoiceState::Open,
-            InvoicePhase::Accepted { paid, parts, expiry_height } => {
-                InvoiceState::Accepted { paid, parts, lowest_expiry_height: expiry_height }
-            }
-            InvoicePhase::Settled { paid, at } => {
-                InvoiceState::Settled { paid, at: at.into(), preimage: row.preimage.clone() }
-            }
-            InvoicePhase::Canceled => InvoiceState::Canceled,
-        }))
+        Ok(self.state.invoices.get(&hash).map(InvoiceRow::state))
     }
 
     fn expire(&mut self, hash: PaymentHash) -> Result<(), Error> {
@@ -152,6 +147,21 @@ impl Core {
                 Err(Error::WrongState { state: row.phase.as_str() })
             }
         }
+    }
+
+    /// Whether the sats of a settled hold invoice are ours for good: they are as soon as somebody asks, unless they are to
+    /// be lost and were not sent on. Either answer is durable before it is given.
+    pub(super) fn finality(&mut self, hash: PaymentHash, lose: bool) -> Result<Finality, Error> {
+        let row = self.state.invoices.get(&hash).filter(|row| row.hold).ok_or(Error::NotFound)?;
+        let InvoicePhase::Settled { paid, .. } = row.phase else { return Ok(Finality::Pending) };
+        let end = match row.htlcs {
+            HtlcEnd::Ours => return Ok(Finality::Final),
+            HtlcEnd::TimedOut => return Ok(Finality::Lost),
+            HtlcEnd::Unresolved if lose && paid <= self.state.spendable => HtlcEnd::TimedOut,
+            HtlcEnd::Unresolved => HtlcEnd::Ours,
+        };
+        self.commit(vec![Record::Resolved { hash, end }])?;
+        self.finality(hash, lose)
     }
 
     /// Somebody outside pays one of our invoices.

@@ -1,10 +1,10 @@
 //! What the journal says: the changes, and the rows that they make.
 
-use poa_common::{Msat, Timestamp};
+use poa_common::{Msat, MsatError, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::State;
-use crate::{FailureReason, PaymentHash, Preimage};
+use crate::{FailureReason, InvoiceState, Outcome, PaymentHash, Preimage};
 
 /// One change. A line of the journal holds a list of them that happened together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub(super) enum Record {
     Accepted { hash: PaymentHash, paid: Msat, parts: u32, expiry_height: u32 },
     /// An invoice's sats are ours.
     Settled { hash: PaymentHash, paid: Msat, preimage: Preimage, at: Micros },
+    /// The HTLCs of a settled hold invoice are resolved for good.
+    Resolved { hash: PaymentHash, end: HtlcEnd },
     /// An invoice can no longer be paid.
     Canceled { hash: PaymentHash },
     /// A payment is under way.
@@ -47,6 +49,25 @@ pub(super) struct InvoiceRow {
     pub(super) preimage: Option<Preimage>,
     pub(super) hold: bool,
     pub(super) phase: InvoicePhase,
+    /// Its place in the list of invoices, from one. Files of before have none: they get one when they are opened.
+    #[serde(default)]
+    pub(super) number: u64,
+    /// Of a hold invoice, once it has settled and somebody has asked.
+    #[serde(default)]
+    pub(super) htlcs: HtlcEnd,
+}
+
+/// What became of the HTLCs of a settled hold invoice. Neither end changes any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum HtlcEnd {
+    /// They are in the channels' commitments.
+    #[default]
+    Unresolved,
+    /// Their sats are ours.
+    Ours,
+    /// They timed out on the chain: their sats are the payer's.
+    TimedOut,
 }
 
 /// Where an invoice stands.
@@ -71,6 +92,12 @@ pub(super) struct PaymentRow {
     pub(super) preimage: Option<Preimage>,
     pub(super) fate: Fate,
     pub(super) phase: PaymentPhase,
+    /// Whether amount and fee limit were set aside: nothing is for a payment that the node cannot afford.
+    #[serde(default = "set_aside")]
+    pub(super) reserved: bool,
+    /// Its place in the list of payments, from one. Files of before have none: they get one when they are opened.
+    #[serde(default)]
+    pub(super) number: u64,
 }
 
 /// What the network will do with a payment, decided and written down before anything is answered, so that
@@ -105,6 +132,51 @@ impl From<Timestamp> for Micros {
 impl From<Micros> for Timestamp {
     fn from(micros: Micros) -> Self {
         Self::from_unix_timestamp_nanos(i128::from(micros.0) * 1_000).unwrap_or(Self::UNIX_EPOCH)
+    }
+}
+
+// === impl InvoiceRow ===
+
+impl InvoiceRow {
+    /// What the node says of it.
+    pub(super) fn state(&self) -> InvoiceState {
+        match self.phase {
+            InvoicePhase::Open => InvoiceState::Open,
+            InvoicePhase::Accepted { paid, parts, expiry_height } => {
+                InvoiceState::Accepted { paid, parts, lowest_expiry_height: expiry_height }
+            }
+            InvoicePhase::Settled { paid, at } => {
+                InvoiceState::Settled { paid, at: at.into(), preimage: self.preimage.clone() }
+            }
+            InvoicePhase::Canceled => InvoiceState::Canceled,
+        }
+    }
+}
+
+// === impl PaymentRow ===
+
+impl PaymentRow {
+    /// What is set aside while it is in flight.
+    pub(super) fn reserve(&self) -> Result<Msat, MsatError> {
+        if self.reserved { self.amount.checked_add(self.fee_limit) } else { Ok(Msat::ZERO) }
+    }
+}
+
+/// Files of before wrote an amount of zero where nothing was set aside.
+fn set_aside() -> bool {
+    true
+}
+
+// === impl PaymentPhase ===
+
+impl PaymentPhase {
+    /// What the node says of it.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::InFlight => Outcome::InFlight,
+            Self::Settled { preimage, fee } => Outcome::Settled { preimage: preimage.clone(), fee: *fee },
+            Self::Failed(reason) => Outcome::Failed(*reason),
+        }
     }
 }
 

@@ -87,10 +87,17 @@ impl Core {
             PayEffect::Fails(reason) => Fate::Fail(reason),
             PayEffect::Usual | PayEffect::StaysInFlight | PayEffect::NeverArrives => usual,
         };
-        // What cannot be afforded sets nothing aside, or the balance would go below zero.
-        let (amount, fee_limit) =
-            if affordable { (intent.amount, intent.fee_limit) } else { (Msat::ZERO, Msat::ZERO) };
-        let row = PaymentRow { amount, fee_limit, fee, preimage, fate, phase: PaymentPhase::InFlight };
+        let row = PaymentRow {
+            amount: intent.amount,
+            fee_limit: intent.fee_limit,
+            fee,
+            preimage,
+            fate,
+            phase: PaymentPhase::InFlight,
+            // What cannot be afforded sets nothing aside, or the balance would go below zero.
+            reserved: affordable,
+            number: self.state.payment_order.next(),
+        };
         self.commit(vec![Record::Dispatched { hash: intent.hash, row }])?;
         self.conclude(intent.hash)
     }
@@ -124,14 +131,8 @@ impl Core {
 
     /// What is known of a payment.
     pub(super) fn payment(&self, hash: PaymentHash) -> Outcome {
-        match self.state.payments.get(&hash).map(|row| &row.phase) {
-            None => Outcome::Unknown(Doubt::NotFound),
-            Some(PaymentPhase::InFlight) => Outcome::InFlight,
-            Some(PaymentPhase::Settled { preimage, fee }) => {
-                Outcome::Settled { preimage: preimage.clone(), fee: *fee }
-            }
-            Some(PaymentPhase::Failed(reason)) => Outcome::Failed(*reason),
-        }
+        let known = self.state.payments.get(&hash).map(|row| row.phase.outcome());
+        known.unwrap_or(Outcome::Unknown(Doubt::NotFound))
     }
 
     /// The end of a payment that waits in flight.

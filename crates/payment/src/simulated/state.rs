@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use poa_common::{Msat, MsatError};
 use serde::{Deserialize, Serialize};
 
-use super::record::{InvoicePhase, InvoiceRow, Micros, PaymentPhase, PaymentRow, Record};
+use super::order::Order;
+use super::record::{HtlcEnd, InvoicePhase, InvoiceRow, Micros, PaymentPhase, PaymentRow, Record};
 use crate::{PaymentHash, Preimage};
 
 /// Hints that are kept for late readers. A reader that is further behind has lost some, which hints may be.
@@ -25,6 +26,10 @@ pub(super) struct State {
     pub(super) outgoing: Msat,
     pub(super) invoices: BTreeMap<PaymentHash, InvoiceRow>,
     pub(super) payments: BTreeMap<PaymentHash, PaymentRow>,
+    #[serde(default)]
+    pub(super) invoice_order: Order,
+    #[serde(default)]
+    pub(super) payment_order: Order,
     /// How many invoices are open or accepted.
     pub(super) live_invoices: usize,
     /// How many payments are in flight.
@@ -63,11 +68,26 @@ impl State {
             outgoing: Msat::ZERO,
             invoices: BTreeMap::new(),
             payments: BTreeMap::new(),
+            invoice_order: Order::default(),
+            payment_order: Order::default(),
             live_invoices: 0,
             live_payments: 0,
             hints: VecDeque::new(),
             hint_count: 0,
         }
+    }
+
+    /// A state as it came from the file, with the order of its rows. What was written before rows had numbers is numbered
+    /// by expiry and hash, so that every start gives the same numbers.
+    pub(super) fn restored(mut self) -> Result<Self, Illegal> {
+        let mut invoices: Vec<_> = self.invoices.iter_mut().collect();
+        // The sort is stable, and the rows come in the order of their hashes.
+        invoices.sort_by_key(|(_, row)| row.expires_at);
+        let numbers = invoices.into_iter().map(|(hash, row)| (*hash, &mut row.number));
+        self.invoice_order.restore(numbers)?;
+        let numbers = self.payments.iter_mut().map(|(hash, row)| (*hash, &mut row.number));
+        self.payment_order.restore(numbers)?;
+        Ok(self)
     }
 
     /// All sats that are the node's or pass through it. Kept within all bitcoin, so that no sum overflows.
@@ -80,16 +100,12 @@ impl State {
         match record {
             // It only begins a file.
             Record::Snapshot(_) => return Err(Illegal::Edge),
-            Record::Invoice { hash, row } => {
-                if row.phase != InvoicePhase::Open || self.invoices.insert(hash, row).is_some() {
-                    return Err(Illegal::Duplicate);
-                }
-                self.live_invoices += 1;
-            }
+            Record::Invoice { hash, row } => self.add(hash, row)?,
             Record::Accepted { hash, paid, parts, expiry_height } => {
                 self.accept(hash, paid, parts, expiry_height)?;
             }
             Record::Settled { hash, paid, preimage, at } => self.settle(hash, paid, preimage, at)?,
+            Record::Resolved { hash, end } => self.resolve(hash, end)?,
             Record::Canceled { hash } => self.cancel(hash)?,
             Record::Dispatched { hash, row } => self.dispatch(hash, row)?,
             Record::Paid { hash, preimage, fee } => {
@@ -106,6 +122,15 @@ impl State {
                 self.height = height;
             }
         }
+        Ok(())
+    }
+
+    fn add(&mut self, hash: PaymentHash, mut row: InvoiceRow) -> Result<(), Illegal> {
+        self.invoice_order.add(hash, &mut row.number)?;
+        if row.phase != InvoicePhase::Open || self.invoices.insert(hash, row).is_some() {
+            return Err(Illegal::Duplicate);
+        }
+        self.live_invoices += 1;
         Ok(())
     }
 
@@ -157,6 +182,28 @@ impl State {
         Ok(())
     }
 
+    /// The end of a settled hold invoice's HTLCs. Sats that go back to the payer must still be there: what was sent on was
+    /// ours.
+    fn resolve(&mut self, hash: PaymentHash, end: HtlcEnd) -> Result<(), Illegal> {
+        let row = self.invoices.get_mut(&hash).filter(|row| row.hold).ok_or(Illegal::Unknown)?;
+        let InvoicePhase::Settled { paid, .. } = row.phase else { return Err(Illegal::Edge) };
+        match (row.htlcs, end) {
+            (HtlcEnd::Unresolved, HtlcEnd::Ours) => {}
+            (HtlcEnd::Unresolved, HtlcEnd::TimedOut) => {
+                let spendable = self.spendable.checked_sub(paid)?;
+                if spendable.is_negative() {
+                    return Err(Illegal::Amount);
+                }
+                self.spendable = spendable;
+            }
+            (HtlcEnd::Ours | HtlcEnd::TimedOut, _) | (HtlcEnd::Unresolved, HtlcEnd::Unresolved) => {
+                return Err(Illegal::Edge);
+            }
+        }
+        row.htlcs = end;
+        Ok(())
+    }
+
     fn cancel(&mut self, hash: PaymentHash) -> Result<(), Illegal> {
         let row = self.invoices.get_mut(&hash).ok_or(Illegal::Unknown)?;
         match row.phase {
@@ -170,11 +217,12 @@ impl State {
         Ok(())
     }
 
-    fn dispatch(&mut self, hash: PaymentHash, row: PaymentRow) -> Result<(), Illegal> {
+    fn dispatch(&mut self, hash: PaymentHash, mut row: PaymentRow) -> Result<(), Illegal> {
         if row.phase != PaymentPhase::InFlight {
             return Err(Illegal::Edge);
         }
-        let reserve = row.amount.checked_add(row.fee_limit)?;
+        self.payment_order.add(hash, &mut row.number)?;
+        let reserve = row.reserve()?;
         let spendable = self.spendable.checked_sub(reserve)?;
         if spendable.is_negative() {
             return Err(Illegal::Amount);
@@ -193,10 +241,12 @@ impl State {
         if row.phase != PaymentPhase::InFlight {
             return Err(Illegal::Edge);
         }
-        let reserve = row.amount.checked_add(row.fee_limit)?;
+        let reserve = row.reserve()?;
         let back = match &end {
             PaymentPhase::InFlight => return Err(Illegal::Edge),
-            PaymentPhase::Settled { fee, .. } if *fee > row.fee_limit => return Err(Illegal::Amount),
+            PaymentPhase::Settled { fee, .. } if !row.reserved || *fee > row.fee_limit => {
+                return Err(Illegal::Amount);
+            }
             PaymentPhase::Settled { fee, .. } => row.fee_limit.checked_sub(*fee)?,
             PaymentPhase::Failed(_) => reserve,
         };
@@ -230,7 +280,9 @@ impl State {
     /// Forgets invoices that were never paid and can no longer be, where they expired before `before`, as
     /// real nodes collect theirs. What moved sats is kept for ever.
     pub(super) fn forget_canceled(&mut self, before: Micros) {
-        self.invoices.retain(|_, row| row.phase != InvoicePhase::Canceled || row.expires_at >= before);
+        let Self { invoices, invoice_order, .. } = self;
+        invoices.retain(|_, row| row.phase != InvoicePhase::Canceled || row.expires_at >= before);
+        invoice_order.retain(|hash| invoices.contains_key(hash));
     }
 }
 

@@ -18,8 +18,8 @@ use super::state::State;
 use super::test_env::{TestClock, env};
 use super::{Options, test_env};
 use crate::{
-    Error, FailureReason, Invoice, NewHoldInvoice, NewInvoice, Outcome, PayIntent, PaymentHash, Preimage,
-    Refusal,
+    Error, FailureReason, Finality, Invoice, NewHoldInvoice, NewInvoice, Outcome, PayIntent, PaymentHash,
+    Preimage, Refusal,
 };
 
 /// A step of a node's life. The numbers choose among what there is.
@@ -30,6 +30,7 @@ enum Step {
     Receive(usize),
     Cancel(usize),
     Settle(usize),
+    AskFinality(usize, bool),
     Pay(PayEffect),
     PayAgain(usize),
     Resolve(usize, bool),
@@ -58,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => any::<usize>().prop_map(Step::Receive),
         2 => any::<usize>().prop_map(Step::Cancel),
         4 => any::<usize>().prop_map(Step::Settle),
+        3 => (any::<usize>(), any::<bool>()).prop_map(|(which, lose)| Step::AskFinality(which, lose)),
         4 => effect.prop_map(Step::Pay),
         1 => any::<usize>().prop_map(Step::PayAgain),
         3 => (any::<usize>(), any::<bool>()).prop_map(|(which, settles)| Step::Resolve(which, settles)),
@@ -122,6 +124,14 @@ impl Life {
                     let _ = self.core.settle(preimage.clone());
                 }
             }
+            Step::AskFinality(which, lose) => {
+                if let Some(preimage) = pick(&self.preimages, *which) {
+                    let said = self.core.finality(preimage.hash(), *lose).unwrap();
+                    // What was said for good stays so, whatever happens next.
+                    let again = self.core.finality(preimage.hash(), !*lose).unwrap();
+                    assert!(said == again || said == Finality::Pending, "{said:?}, then {again:?}");
+                }
+            }
             Step::Pay(effect) => {
                 let wanted = OutsideInvoice::of(Msat::new(7_654_321));
                 let invoice = self.core.outside_invoice(&wanted).unwrap();
@@ -174,7 +184,7 @@ proptest! {
             // Sats come in by receiving and go out by paying, and in no other way.
             match step {
                 Step::Receive(_) | Step::Settle(_) => prop_assert!(owned(&life.core.state) >= before),
-                Step::Pay(_) | Step::Resolve(..) => prop_assert!(owned(&life.core.state) <= before),
+                Step::Pay(_) | Step::Resolve(..) | Step::AskFinality(..) => prop_assert!(owned(&life.core.state) <= before),
                 _ => prop_assert_eq!(owned(&life.core.state), before),
             }
         }
@@ -193,10 +203,8 @@ proptest! {
         for step in &steps {
             life.take(step);
         }
-        let hash = life.core.create(&request()).unwrap().hash;
-        let mut state = life.core.state.clone();
-        state.invoices.remove(&hash);
-        state.live_invoices -= 1;
+        let state = life.core.state.clone();
+        life.core.create(&request()).unwrap();
         drop(life);
 
         let mut bytes = fs::read(&path).unwrap();
