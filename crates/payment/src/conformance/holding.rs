@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 
 use super::*;
-use crate::{Invoice, NewHoldInvoice, Preimage};
+use crate::{Finality, Invoice, NewHoldInvoice, Preimage};
 
 list_cases![
     a_hold_invoice_is_open_then_accepted_then_settled,
@@ -14,6 +14,9 @@ list_cases![
     an_unknown_hold_invoice_can_neither_be_settled_nor_cancelled,
     the_same_request_gives_the_same_hold_invoice_and_another_is_refused,
     a_watcher_hears_at_once_and_until_the_end,
+    what_was_settled_becomes_final_and_what_is_accepted_is_not,
+    an_unknown_hold_invoice_has_no_finality,
+    a_hold_invoice_is_listed_as_accepted_and_as_settled_with_what_was_paid,
 ];
 
 /// A preimage per case: a provider may live longer than one.
@@ -40,7 +43,8 @@ async fn accepted(
     let height = world.provider().info().await?.height;
     match until_state(world, invoice.hash, "accepted").await? {
         InvoiceState::Accepted { paid, parts, lowest_expiry_height } => {
-            check(paid >= AMOUNT && parts >= 1, "too little was accepted")?;
+            equal(&paid, &AMOUNT)?;
+            check(parts >= 1, "accepted without a part")?;
             check(lowest_expiry_height > height, "accepted with a height that has passed")?;
         }
         InvoiceState::Open | InvoiceState::Settled { .. } | InvoiceState::Canceled => {}
@@ -51,28 +55,24 @@ async fn accepted(
 async fn a_hold_invoice_is_open_then_accepted_then_settled(world: &dyn World) -> Checked {
     let Some(hold) = hold(world) else { return Ok(Verdict::NotApplicable) };
     let preimage = preimage(world);
-    let before = world.provider().balance().await?;
+    let before = at_rest(world).await?.spendable;
     let invoice = accepted(world, hold, &preimage).await?;
-    let held = world.provider().balance().await?;
-    equal(&held.spendable, &before.spendable)?;
-    equal(&Ok(held.incoming), &before.incoming.checked_add(AMOUNT))?;
+    until_balance(world, before, AMOUNT).await?;
     hold.settle(preimage.clone()).await?;
     until_state(world, invoice.hash, "settled").await?;
     hold.settle(preimage).await?;
-    let after = world.provider().balance().await?;
-    check(after.spendable > before.spendable, "the balance did not grow")?;
-    equal(&after.incoming, &before.incoming)?;
+    until_balance(world, sum(before, AMOUNT)?, Msat::ZERO).await?;
     Ok(Verdict::Passed)
 }
 
 async fn accepted_sats_can_be_given_back(world: &dyn World) -> Checked {
     let Some(hold) = hold(world) else { return Ok(Verdict::NotApplicable) };
-    let before = world.provider().balance().await?;
+    let before = at_rest(world).await?.spendable;
     let invoice = accepted(world, hold, &preimage(world)).await?;
     hold.cancel(invoice.hash).await?;
     until_state(world, invoice.hash, "canceled").await?;
     hold.cancel(invoice.hash).await?;
-    equal(&world.provider().balance().await?, &before)?;
+    until_balance(world, before, Msat::ZERO).await?;
     Ok(Verdict::Passed)
 }
 
@@ -140,5 +140,43 @@ async fn a_watcher_hears_at_once_and_until_the_end(world: &dyn World) -> Checked
     until_state(world, invoice.hash, "settled").await?;
     let rest: Vec<_> = tokio::time::timeout(PATIENCE, hints.collect()).await.map_err(late)?;
     check(!rest.is_empty(), "no hint of the payment")?;
+    Ok(Verdict::Passed)
+}
+
+async fn what_was_settled_becomes_final_and_what_is_accepted_is_not(world: &dyn World) -> Checked {
+    let Some(hold) = hold(world) else { return Ok(Verdict::NotApplicable) };
+    let preimage = preimage(world);
+    let invoice = accepted(world, hold, &preimage).await?;
+    equal(&hold.finality(invoice.hash).await?, &Finality::Pending)?;
+    hold.settle(preimage).await?;
+    let look = || -> BoxFuture<'_, _> { Box::pin(async move { Ok(hold.finality(invoice.hash).await?) }) };
+    let found = until(look, |found| *found != Finality::Pending, "an end").await?;
+    equal(&found, &Finality::Final)?;
+    equal(&state(world, invoice.hash).await?.as_str(), &"settled")?;
+    Ok(Verdict::Passed)
+}
+
+async fn an_unknown_hold_invoice_has_no_finality(world: &dyn World) -> Checked {
+    let Some(hold) = hold(world) else { return Ok(Verdict::NotApplicable) };
+    let answer = hold.finality(PaymentHash::new([1; 32])).await;
+    check(matches!(answer, Err(Error::NotFound)), format_args!("{answer:?}"))?;
+    Ok(Verdict::Passed)
+}
+
+async fn a_hold_invoice_is_listed_as_accepted_and_as_settled_with_what_was_paid(
+    world: &dyn World,
+) -> Checked {
+    let Some(hold) = hold(world) else { return Ok(Verdict::NotApplicable) };
+    let end = listing::end_of_invoices(world).await?;
+    let preimage = preimage(world);
+    let invoice = accepted(world, hold, &preimage).await?;
+    let found = listing::listed(world, end, &invoice).await?;
+    let held = matches!(found, InvoiceState::Accepted { paid: AMOUNT, .. });
+    check(held, format_args!("an accepted invoice is listed as {found:?}"))?;
+    hold.settle(preimage).await?;
+    until_state(world, invoice.hash, "settled").await?;
+    let found = listing::listed(world, end, &invoice).await?;
+    let taken = matches!(found, InvoiceState::Settled { paid: AMOUNT, .. });
+    check(taken, format_args!("a settled invoice is listed as {found:?}"))?;
     Ok(Verdict::Passed)
 }

@@ -1,11 +1,13 @@
 //! The cases that every provider must pass, under the same names for all of them.
 //!
-//! A provider's tests build a [`World`] around it (a node, somebody outside who pays and is paid) and run
-//! each of [`cases`] in a world of its own.
+//! A provider's tests build a [`World`] around it (a node, somebody outside who pays and is paid) and run [`cases`] in it:
+//! each in a world of its own where a node costs nothing, one after another in the same world where nodes are real.
 
 mod holding;
+mod listing;
 mod receiving;
 mod sending;
+mod waiting;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,14 +15,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use poa_common::{Msat, Timestamp};
 
+use self::waiting::{PATIENCE, at_rest, until, until_balance, until_state, until_terminal};
 use crate::{
     Error, HoldInvoices, InvoiceState, NewInvoice, Outcome, PayIntent, Payer, PaymentHash, Provider,
 };
 
-/// How long a case waits for what a real network needs time for.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks while it waits.
-const POLL: Duration = Duration::from_millis(20);
 /// The amount of most cases: whole sats, well above dust.
 const AMOUNT: Msat = Msat::new(50_000_000);
 /// The fee limit of most cases: 1 %.
@@ -28,7 +27,12 @@ const FEE_LIMIT: Msat = Msat::new(500_000);
 /// What the invoices of the cases pay for.
 const DESCRIPTION_HASH: [u8; 32] = [0xd5; 32];
 
-/// A provider and the world around it. The node can send at least a million sats.
+/// A provider and the world around it.
+///
+/// The node can send at least a million sats when a case begins, and somebody outside can send as much to it: the cases
+/// together move less than that in either direction. It may have any history. While a case runs, nothing else uses the
+/// node: no other case, no other payment in flight and no other held invoice, or balances and lists would say more than what
+/// the case did. A case that passes leaves nothing held or in flight for longer than a channel needs to settle.
 pub trait World: Send + Sync {
     /// The node.
     fn provider(&self) -> &dyn Provider;
@@ -43,7 +47,12 @@ pub trait World: Send + Sync {
     /// was refused.
     fn pay_from_outside<'a>(&'a self, bolt11: &'a str) -> BoxFuture<'a, Result<(), String>>;
 
-    /// Somebody outside makes an invoice that the node can pay.
+    /// How far from the sum of what was paid the balance may be: zero where nothing else moves it. In a real channel the
+    /// fee of the commitment transaction comes out of the side that opened it, and grows with each HTLC in flight. Well
+    /// below 50,000 sat, the amount of most cases.
+    fn balance_tolerance(&self) -> Msat;
+
+    /// Somebody outside makes an invoice that the node can pay, or one of more than the node has.
     fn outside_invoice(&self, amount: Msat) -> BoxFuture<'_, Result<String, String>>;
 }
 
@@ -80,13 +89,13 @@ use list_cases;
 
 /// All cases.
 pub fn cases() -> impl Iterator<Item = Case> {
-    [receiving::CASES, sending::CASES, holding::CASES].into_iter().flatten().copied()
+    [receiving::CASES, sending::CASES, holding::CASES, listing::CASES].into_iter().flatten().copied()
 }
 
 // === impl Case ===
 
 impl Case {
-    /// Runs the case in a world that no other case has used.
+    /// Runs the case, alone in its world.
     pub async fn run(&self, world: &dyn World) -> Result<Verdict, Failure> {
         (self.run)(world).await.map_err(|failure| Failure(format!("{}: {}", self.name, failure.0)))
     }
@@ -130,6 +139,10 @@ fn equal<T: PartialEq + fmt::Debug>(found: &T, expected: &T) -> Result<(), Failu
     check(found == expected, format_args!("found {found:?}, expected {expected:?}"))
 }
 
+fn sum(one: Msat, other: Msat) -> Result<Msat, Failure> {
+    one.checked_add(other).map_err(|error| Failure(error.to_string()))
+}
+
 /// Whether the answer is "wrong state", and which.
 fn wrong_state<T>(answer: Result<T, Error>, expected: &str) -> Result<(), Failure> {
     match answer {
@@ -166,30 +179,4 @@ fn hold(world: &dyn World) -> Option<&dyn HoldInvoices> {
 async fn state(world: &dyn World, hash: PaymentHash) -> Result<InvoiceState, Failure> {
     let found = world.provider().lookup_invoice(hash).await?;
     found.ok_or_else(|| Failure("the node does not know its own invoice".to_owned()))
-}
-
-async fn until_state(world: &dyn World, hash: PaymentHash, expected: &str) -> Result<InvoiceState, Failure> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let found = state(world, hash).await?;
-        if found.as_str() == expected {
-            return Ok(found);
-        }
-        check(waited < PATIENCE, format_args!("still {}, expected {expected}", found.as_str()))?;
-        tokio::time::sleep(POLL).await;
-        waited += POLL;
-    }
-}
-
-async fn until_terminal(world: &dyn World, hash: PaymentHash) -> Result<Outcome, Failure> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let found = world.provider().lookup_payment(hash).await;
-        if found.is_terminal() {
-            return Ok(found);
-        }
-        check(waited < PATIENCE, format_args!("still {}", found.as_str()))?;
-        tokio::time::sleep(POLL).await;
-        waited += POLL;
-    }
 }

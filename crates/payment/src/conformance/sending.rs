@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use poa_common::Msat;
 
 use super::*;
-use crate::{Chain, Doubt, FeeModel, Refusal};
+use crate::{Balance, Chain, Doubt, FeeModel, Refusal};
 
 list_cases![
     a_payment_settles_with_its_preimage_and_a_fee_within_the_limit,
@@ -27,7 +27,7 @@ const AMOUNTLESS_MAINNET: &str = "lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg
 /// Calls at once with one hash.
 const CROWD: usize = 16;
 
-async fn pay(world: &dyn World, intent: &PayIntent) -> Result<(Msat, Outcome), Failure> {
+pub(super) async fn pay(world: &dyn World, intent: &PayIntent) -> Result<(Msat, Outcome), Failure> {
     world.payer().pay(intent.clone()).await;
     match until_terminal(world, intent.hash).await? {
         Outcome::Settled { preimage, fee } => {
@@ -36,6 +36,12 @@ async fn pay(world: &dyn World, intent: &PayIntent) -> Result<(Msat, Outcome), F
         }
         other => Err(Failure(format!("it did not settle: {other:?}"))),
     }
+}
+
+/// The balance shrinks by one payment and its fee.
+async fn spent(world: &dyn World, before: Balance, fee: Msat) -> Result<(), Failure> {
+    let left = before.spendable.checked_sub(sum(AMOUNT, fee)?).map_err(|error| Failure(error.to_string()))?;
+    until_balance(world, left, Msat::ZERO).await.map(drop)
 }
 
 /// The intent is refused, and the node knows nothing of its hash.
@@ -49,22 +55,21 @@ async fn refused(world: &dyn World, intent: PayIntent, allowed: &[Refusal]) -> C
 }
 
 async fn a_payment_settles_with_its_preimage_and_a_fee_within_the_limit(world: &dyn World) -> Checked {
-    let before = world.provider().balance().await?.spendable;
+    let before = at_rest(world).await?;
     let intent = intent(world, &world.outside_invoice(AMOUNT).await?)?;
     let (fee, _) = pay(world, &intent).await?;
     match world.provider().capabilities().fees {
         FeeModel::Limited => check(fee <= FEE_LIMIT, format_args!("a fee of {fee} msat"))?,
         FeeModel::Fixed { .. } => {}
     }
-    let after = world.provider().balance().await?.spendable;
-    check(after < before, "the balance did not shrink")?;
+    spent(world, before, fee).await?;
     Ok(Verdict::Passed)
 }
 
 async fn the_same_hash_again_gives_the_first_outcome_and_sends_nothing(world: &dyn World) -> Checked {
     let mut intent = intent(world, &world.outside_invoice(AMOUNT).await?)?;
     let (_, first) = pay(world, &intent).await?;
-    let balance = world.provider().balance().await?;
+    let balance = at_rest(world).await?;
     for _ in 0..3 {
         let again = world.payer().pay(intent.clone()).await;
         check(!matches!(again, Outcome::NotSent(_) | Outcome::Failed(_)), format_args!("{again:?}"))?;
@@ -72,19 +77,18 @@ async fn the_same_hash_again_gives_the_first_outcome_and_sends_nothing(world: &d
         // Not even a deadline that has passed speaks over what was sent.
         intent.deadline = world.now();
     }
-    equal(&world.provider().balance().await?, &balance)?;
+    until_balance(world, balance.spendable, Msat::ZERO).await?;
     Ok(Verdict::Passed)
 }
 
 async fn many_at_once_with_one_hash_are_one_payment(world: &dyn World) -> Checked {
-    let before = world.provider().balance().await?.spendable;
+    let before = at_rest(world).await?;
     let intent = intent(world, &world.outside_invoice(AMOUNT).await?)?;
     let outcomes = join_all((0..CROWD).map(|_| world.payer().pay(intent.clone()))).await;
     let refusal = outcomes.iter().find(|outcome| matches!(outcome, Outcome::NotSent(_) | Outcome::Failed(_)));
     check(refusal.is_none(), format_args!("one of them heard {refusal:?}"))?;
     let (fee, _) = pay(world, &intent).await?;
-    let spent = AMOUNT.checked_add(fee).and_then(|cost| before.checked_sub(cost));
-    equal(&spent, &Ok(world.provider().balance().await?.spendable))?;
+    spent(world, before, fee).await?;
     Ok(Verdict::Passed)
 }
 

@@ -27,6 +27,10 @@ impl World for Fixture {
         )
     }
 
+    fn balance_tolerance(&self) -> Msat {
+        Msat::ZERO
+    }
+
     fn outside_invoice(&self, amount: Msat) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async move {
             let invoice = self.node.outside_invoice(OutsideInvoice::of(amount)).await;

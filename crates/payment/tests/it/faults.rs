@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use poa_payment::simulated::{Answer, ChangeFault, Fault, HintFault, LookupFault, PayEffect, Resolution};
-use poa_payment::{Cursor, Doubt, Error, InvoiceState, Outcome, Payer, Provider};
+use poa_payment::simulated::{
+    Answer, ChangeFault, Fault, FinalityFault, HintFault, ListFault, LookupFault, PayEffect, Resolution,
+};
+use poa_payment::{
+    Cursor, Doubt, Error, Finality, HoldInvoices, InvoiceState, NewHoldInvoice, Outcome, Payer, PaymentHash,
+    Place, Provider,
+};
 
 use crate::support::{AMOUNT, FEE, Fixture, PATIENCE};
 
@@ -125,4 +130,65 @@ async fn a_stream_of_hints_wakes_up_survives_as_a_cursor_and_ends_with_the_node(
     fixture.node.cancel_invoice(invoice.hash).await.unwrap();
     let hint = tokio::time::timeout(PATIENCE, hints.next()).await.unwrap().unwrap();
     assert_eq!(hint.hash, invoice.hash);
+}
+
+#[tokio::test]
+async fn a_list_fails_hangs_or_leaves_its_first_row_out_and_the_truth_comes_back() {
+    let fixture = Fixture::new(18);
+    let invoices = [fixture.invoice().await.hash, fixture.invoice().await.hash];
+    assert!(fixture.node.script([ListFault::NoAnswer, ListFault::Hangs, ListFault::Omit].map(Fault::List)));
+    let list = async |limit| {
+        let listed = fixture.node.list_invoices(Place::START, limit).await?;
+        Ok::<Vec<_>, Error>(listed.into_iter().map(|row| row.hash).collect())
+    };
+    assert!(matches!(list(10).await, Err(Error::NoAnswer(_))));
+    assert!(tokio::time::timeout(BRIEFLY, list(10)).await.is_err());
+    // A page of one is not taken for the end of the list.
+    assert_eq!(list(1).await.unwrap(), invoices[1..]);
+    assert_eq!(list(10).await.unwrap(), invoices);
+}
+
+#[tokio::test]
+async fn finality_is_pending_as_often_as_it_is_scripted_and_then_it_stays_final() {
+    let fixture = Fixture::new(19);
+    let hash = settled_hold(&fixture).await;
+    let faults =
+        [FinalityFault::Pending, FinalityFault::Pending, FinalityFault::NoAnswer, FinalityFault::Hangs];
+    assert!(fixture.node.script(faults.map(Fault::Finality)));
+    for _ in 0..2 {
+        assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Pending);
+    }
+    assert!(matches!(fixture.node.finality(hash).await, Err(Error::NoAnswer(_))));
+    assert!(tokio::time::timeout(BRIEFLY, fixture.node.finality(hash)).await.is_err());
+    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Final);
+    // It was said: no loss is possible any more, not even after a restart.
+    let before = fixture.spendable().await;
+    let fixture = fixture.restart().await;
+    assert!(fixture.node.script([Fault::Finality(FinalityFault::Lost)]));
+    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Final);
+    assert_eq!(fixture.spendable().await, before);
+}
+
+#[tokio::test]
+async fn sats_that_were_lost_on_the_chain_leave_the_node_once_and_stay_lost() {
+    let fixture = Fixture::new(20);
+    let before = fixture.spendable().await;
+    let hash = settled_hold(&fixture).await;
+    assert_eq!(fixture.spendable().await, before.checked_add(AMOUNT).unwrap());
+    assert!(fixture.node.script([Fault::Finality(FinalityFault::Lost)]));
+    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Lost);
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Lost);
+    assert_eq!(fixture.spendable().await, before);
+    // The invoice itself says settled, as a real node's does.
+    assert_eq!(fixture.state(hash).await.as_str(), "settled");
+}
+
+async fn settled_hold(fixture: &Fixture) -> PaymentHash {
+    let preimage = fixture.preimage();
+    let order = NewHoldInvoice { hash: preimage.hash(), invoice: fixture.request() };
+    let invoice = fixture.node.add(order).await.unwrap();
+    fixture.node.pay_invoice(&invoice.bolt11).await.unwrap();
+    fixture.node.settle(preimage).await.unwrap();
+    invoice.hash
 }
