@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::core::Core;
 use super::faults::PayEffect;
+use super::journal::Journal;
 use super::outside::{Attempt, OutsideInvoice, Resolution};
 use super::record::Record;
 use super::state::State;
@@ -19,7 +20,7 @@ use super::test_env::{TestClock, env};
 use super::{Options, test_env};
 use crate::{
     Error, FailureReason, Finality, Invoice, NewHoldInvoice, NewInvoice, Outcome, PayIntent, PaymentHash,
-    Preimage, Refusal,
+    Place, Preimage, Refusal,
 };
 
 /// A step of a node's life. The numbers choose among what there is.
@@ -237,6 +238,89 @@ fn compaction_forgets_old_cancelled_invoices_and_nothing_that_moved_sats() {
     assert_eq!(known, [true, false, true]);
     assert_eq!(life.core.payment(life.intents[0].hash).as_str(), "settled");
     assert_eq!(reopened(&path), life.core.state);
+}
+
+/// A file as it was before rows had numbers: one snapshot, without the fields that came later.
+fn write_old_file(path: &Path, state: &State) {
+    let mut state = serde_json::to_value(state).unwrap();
+    let object = state.as_object_mut().unwrap();
+    object.remove("invoice_order").unwrap();
+    object.remove("payment_order").unwrap();
+    for row in object["invoices"].as_object_mut().unwrap().values_mut() {
+        row.as_object_mut().unwrap().retain(|field, _| field != "number" && field != "htlcs");
+    }
+    for row in object["payments"].as_object_mut().unwrap().values_mut() {
+        row.as_object_mut().unwrap().retain(|field, _| field != "number" && field != "reserved");
+    }
+    fs::remove_file(path).unwrap();
+    let snapshot = serde_json::json!([{ "snapshot": state }]);
+    Journal::create(path, &serde_json::to_vec(&snapshot).unwrap()).unwrap();
+}
+
+#[test]
+fn rows_of_an_old_file_get_numbers_that_each_start_gives_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.journal");
+    let mut life = Life::begin(&path, 6);
+    for _ in 0..5 {
+        life.take(&Step::Create);
+        life.take(&Step::Pay(PayEffect::Usual));
+        life.clock.advance(1);
+    }
+    let (state, made) = (life.core.state.clone(), life.invoices.clone());
+    drop(life);
+    write_old_file(&path, &state);
+
+    let mut life = Life::begin(&path, 7);
+    let listed = life.core.list_invoices(Place::START, 10).unwrap();
+    let hashes: Vec<_> = listed.iter().map(|row| row.hash).collect();
+    assert_eq!(hashes, made.iter().map(|invoice| invoice.hash).collect::<Vec<_>>());
+    let payments = life.core.list_payments(Place::START, 10);
+    assert_eq!(payments.len(), 5);
+    // What is made from now on comes after them.
+    life.take(&Step::Create);
+    life.take(&Step::Pay(PayEffect::Usual));
+    assert_eq!(life.core.list_invoices(listed[4].place, 10).unwrap()[0].hash, life.invoices[0].hash);
+    assert_eq!(life.core.list_payments(payments[4].place, 10)[0].hash, life.intents[0].hash);
+    assert_eq!(reopened(&path), life.core.state);
+    life.core.compact().unwrap();
+    assert_eq!(reopened(&path), life.core.state);
+}
+
+#[test]
+fn a_forgotten_invoice_leaves_its_place_empty_and_an_expired_one_is_listed_as_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.journal");
+    let mut life = Life::begin(&path, 8);
+    for _ in 0..3 {
+        life.take(&Step::Create);
+    }
+    life.take(&Step::Receive(0));
+    life.take(&Step::Cancel(2));
+    life.clock.advance(8 * 86_400);
+    let states = |core: &mut Core| -> Vec<_> {
+        let listed = core.list_invoices(Place::START, 10).unwrap().into_iter();
+        listed.map(|row| (row.place.get(), row.state.as_str())).collect()
+    };
+    assert_eq!(states(&mut life.core), [(1, "settled"), (2, "canceled"), (3, "canceled")]);
+    life.core.compact().unwrap();
+    assert_eq!(states(&mut life.core), [(1, "settled")]);
+    life.take(&Step::Create);
+    assert_eq!(states(&mut life.core), [(1, "settled"), (4, "open")]);
+    assert_eq!(reopened(&path), life.core.state);
+}
+
+#[test]
+fn a_payment_that_the_node_cannot_afford_is_listed_with_what_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut life = Life::begin(&folder.path().join("node.journal"), 9);
+    let wanted = OutsideInvoice::of(life.core.state.spendable);
+    let invoice = life.core.outside_invoice(&wanted).unwrap();
+    life.core.pay(&life.intent(&invoice), PayEffect::Usual);
+    let listed = &life.core.list_payments(Place::START, 10)[0];
+    let reason = FailureReason::InsufficientBalance;
+    assert_eq!((listed.amount, &listed.outcome), (wanted.amount, &Outcome::Failed(reason)));
+    assert_eq!(life.core.state.spendable, wanted.amount);
 }
 
 #[test]
