@@ -190,7 +190,8 @@ pub(super) async fn move_out(owner: &Party, earned_msat: i64) -> Result<Option<W
     }
     let invoice = owner.session.faucet_invoice(whole_sats).await?;
     let fee_limit_msat = Some(WITHDRAWAL_FEE_LIMIT_MSAT);
-    let request = CreateWithdrawalRequest { request_id: String::new(), invoice, fee_limit_msat };
+    let request =
+        CreateWithdrawalRequest { request_id: String::new(), invoice, fee_limit_msat, ..Default::default() };
     let withdrawal = ended(&owner.session, owner.session.create_withdrawal(request).await?).await?;
     match withdrawal.state() {
         WithdrawalState::Succeeded => Ok(Some(withdrawal)),

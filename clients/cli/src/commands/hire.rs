@@ -126,6 +126,7 @@ pub(crate) async fn run(app: &App, args: HireArgs) -> Result<(), Failure> {
         open_duration: span(args.open_for),
         work_duration: span(args.work_for),
         review_duration: span(args.review_for),
+        ..Default::default()
     };
     let task = session.create_task(request).await?;
     if !args.wait {

@@ -66,6 +66,8 @@ fn line(entry: &LedgerEntry) -> String {
         Kind::WithdrawReserve => "withdrawal reserved",
         Kind::Withdraw => "withdrawal",
         Kind::WithdrawReturn => "withdrawal returned",
+        Kind::Fund => "locked for a task",
+        Kind::Transfer => "paid within",
     };
     format!(
         "{:<21} {kind:<20} {:>16} {:>16}  {}",

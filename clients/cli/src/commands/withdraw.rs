@@ -61,7 +61,8 @@ pub(crate) async fn run(app: &App, args: WithdrawArgs) -> Result<(), Failure> {
         .invoice
         .ok_or_else(|| Failure::new(Exit::Usage, "which invoice?").hint("run `poa withdraw INVOICE`"))?;
     let fee_limit_msat = args.fee_limit.map(|limit| app.msat(limit)).transpose()?;
-    let request = CreateWithdrawalRequest { request_id: String::new(), invoice, fee_limit_msat };
+    let request =
+        CreateWithdrawalRequest { request_id: String::new(), invoice, fee_limit_msat, ..Default::default() };
     let withdrawal = session.create_withdrawal(request).await?;
     if !args.wait {
         app.out.show(&withdrawal, || describe::withdrawal(&withdrawal))?;

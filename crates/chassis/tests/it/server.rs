@@ -18,8 +18,8 @@ use poa_proto::attestation::v1::attestation_internal_service_server::{
     AttestationInternalService, AttestationInternalServiceServer,
 };
 use poa_proto::attestation::v1::{
-    AppendStatementRequest, AppendStatementResponse, WatchAttestationEventsRequest,
-    WatchAttestationEventsResponse,
+    AppendLiabilitiesRequest, AppendLiabilitiesResponse, AppendStatementRequest, AppendStatementResponse,
+    WatchAttestationEventsRequest, WatchAttestationEventsResponse,
 };
 use poa_proto::auth::v1::auth_internal_service_server::{AuthInternalService, AuthInternalServiceServer};
 use poa_proto::auth::v1::{
@@ -179,6 +179,13 @@ impl AttestationInternalService for Services {
         _: Request<WatchAttestationEventsRequest>,
     ) -> Result<Response<Self::WatchAttestationEventsStream>, Status> {
         Err(status(Error::Overloaded))
+    }
+
+    async fn append_liabilities(
+        &self,
+        _: Request<AppendLiabilitiesRequest>,
+    ) -> Result<Response<AppendLiabilitiesResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
     }
 
     async fn append_statement(

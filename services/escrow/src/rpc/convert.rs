@@ -84,6 +84,11 @@ pub(super) fn withdrawal(withdrawal: &Withdrawal) -> pb::Withdrawal {
         failure: withdrawal.failure.clone().unwrap_or_default(),
         create_time: Some(timestamp(withdrawal.create_time)),
         end_time: withdrawal.end_time.map(timestamp),
+        lightning_address: String::new(),
+        replaces: String::new(),
+        replaced_by: String::new(),
+        internal: false,
+        automatic: false,
     }
 }
 
@@ -105,6 +110,7 @@ pub(super) fn escrow(escrow: &Escrow) -> pb::Escrow {
         fee_msat: escrow.fee.get(),
         create_time: Some(timestamp(escrow.create_time)),
         end_time: escrow.end_time.map(timestamp),
+        hold_invoice: None,
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) fn handle(
         fee_msat: parts.fee.get(),
         payee_msat: parts.payee.get(),
         // At most 10,000, so it always fits.
+        change_time: None,
+        next_fee_basis_points: 0,
         fee_basis_points: i32::try_from(fee.get()).unwrap_or(0),
     })
 }

@@ -34,6 +34,7 @@ async fn of_a_thousand_concurrent_withdrawals_of_the_whole_balance_one_succeeds(
             request_id: world.request_id(),
             invoice: invoice.await.unwrap().bolt11,
             fee_limit_msat: Some(5_000),
+            ..Default::default()
         };
         let request = with(&user.token, request);
         let mut client = world.escrow();
@@ -57,6 +58,7 @@ async fn one_invoice_in_many_withdrawals_of_many_accounts_is_paid_once() {
             request_id: world.request_id(),
             invoice: invoice.clone(),
             fee_limit_msat: None,
+            ..Default::default()
         };
         let request = with(&users[place % 3].token, request);
         let mut client = world.escrow();

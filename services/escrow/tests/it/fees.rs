@@ -12,7 +12,12 @@ async fn an_estimate_is_what_a_hold_will_say() {
     let user = world.rich(1_000_000).await;
     let request = EstimateFeesRequest { price_msat: 100_999 };
     let estimate = world.escrow().estimate_fees(with(&user.token, request)).await.unwrap().into_inner();
-    let expected = EstimateFeesResponse { fee_msat: 5_049, payee_msat: 95_950, fee_basis_points: 500 };
+    let expected = EstimateFeesResponse {
+        fee_msat: 5_049,
+        payee_msat: 95_950,
+        fee_basis_points: 500,
+        ..Default::default()
+    };
     assert_eq!(estimate, expected);
     let held = hold(&world, &job(&world, &user, 100_999)).await.unwrap().escrow.unwrap();
     assert_eq!(held.fee_msat, estimate.fee_msat);

@@ -41,8 +41,12 @@ async fn the_same_request_again_shows_the_withdrawal_as_it_is() {
     let world = world().await;
     let user = world.rich(1_000_000).await;
     let invoice = world.outside_invoice(&user, 100_000).await;
-    let request =
-        CreateWithdrawalRequest { request_id: world.request_id(), invoice, fee_limit_msat: Some(1_000) };
+    let request = CreateWithdrawalRequest {
+        request_id: world.request_id(),
+        invoice,
+        fee_limit_msat: Some(1_000),
+        ..Default::default()
+    };
     let ask = async |request: CreateWithdrawalRequest, token: &str| {
         let answer = world.escrow().create_withdrawal(with(token, request)).await?;
         Ok::<_, tonic::Status>(answer.into_inner().withdrawal.unwrap())
@@ -164,7 +168,12 @@ async fn fields_out_of_bounds_are_refused() {
     assert_eq!(refusal(world.withdraw(&user, &"l".repeat(4_097), None).await).1, "FIELDS_INVALID");
     assert_eq!(refusal(world.withdraw(&user, "", None).await).1, "FIELDS_INVALID");
     let narrow = world.token(user.account, "money.read money.deposit", 600);
-    let request = CreateWithdrawalRequest { request_id: world.request_id(), invoice, fee_limit_msat: None };
+    let request = CreateWithdrawalRequest {
+        request_id: world.request_id(),
+        invoice,
+        fee_limit_msat: None,
+        ..Default::default()
+    };
     let refused = world.escrow().create_withdrawal(with(&narrow, request)).await;
     assert_eq!(refusal(refused), (Code::PermissionDenied, "SCOPE_MISSING".to_owned()));
 }

@@ -343,6 +343,7 @@ impl World {
             request_id: self.request_id(),
             invoice: invoice.to_owned(),
             fee_limit_msat: limit,
+            ..Default::default()
         };
         let answer = self.escrow().create_withdrawal(with(&user.token, request)).await?;
         Ok(answer.into_inner().withdrawal.unwrap())

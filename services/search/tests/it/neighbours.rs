@@ -8,8 +8,9 @@ use poa_proto::attestation::v1::attestation_internal_service_server::{
     AttestationInternalService, AttestationInternalServiceServer,
 };
 use poa_proto::attestation::v1::{
-    AppendStatementRequest, AppendStatementResponse, AttestationEvent, WatchAttestationEventsRequest,
-    WatchAttestationEventsResponse, watch_attestation_events_response,
+    AppendLiabilitiesRequest, AppendLiabilitiesResponse, AppendStatementRequest, AppendStatementResponse,
+    AttestationEvent, WatchAttestationEventsRequest, WatchAttestationEventsResponse,
+    watch_attestation_events_response,
 };
 use poa_proto::auth::v1::auth_internal_service_server::{AuthInternalService, AuthInternalServiceServer};
 use poa_proto::auth::v1::{
@@ -180,6 +181,13 @@ impl AttestationInternalService for Neighbours {
         &self,
         _: Request<AppendStatementRequest>,
     ) -> Result<Response<AppendStatementResponse>, Status> {
+        Err(Status::unimplemented("search appends nothing"))
+    }
+
+    async fn append_liabilities(
+        &self,
+        _: Request<AppendLiabilitiesRequest>,
+    ) -> Result<Response<AppendLiabilitiesResponse>, Status> {
         Err(Status::unimplemented("search appends nothing"))
     }
 

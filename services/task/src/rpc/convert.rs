@@ -47,6 +47,8 @@ pub(super) fn outline(view: &View, now: Moment) -> proto::Task {
         create_time: Some(timestamp(view.created)),
         update_time: Some(timestamp(status.updated)),
         etag: etag(status),
+        funding: proto::Funding::Balance.into(),
+        funding_invoice: None,
     }
 }
 

@@ -381,7 +381,12 @@ async fn withdraw(
     fee_limit_msat: Option<i64>,
 ) -> Result<poa_sdk::api::escrow::Withdrawal, String> {
     let invoice = insist("an invoice", async || market.requester.faucet_invoice(PAYOUT).await).await?;
-    let request = CreateWithdrawalRequest { request_id: market.request_id(), invoice, fee_limit_msat };
+    let request = CreateWithdrawalRequest {
+        request_id: market.request_id(),
+        invoice,
+        fee_limit_msat,
+        ..Default::default()
+    };
     let made = insist("withdraw", async || market.requester.create_withdrawal(request.clone()).await).await?;
     until("a withdrawal's end", async || {
         let read =

@@ -138,6 +138,7 @@ impl World {
             open_duration: seconds(OPEN_SECONDS),
             work_duration: seconds(WORK_SECONDS),
             review_duration: seconds(REVIEW_SECONDS),
+            ..Default::default()
         };
         Some((Call::Create(request), requester, None))
     }
@@ -235,8 +236,12 @@ impl World {
         let request = CreateOutsideInvoiceRequest { amount_msat: msat };
         let answer = FaucetServiceClient::new(channel).create_outside_invoice(with(&token, request)).await;
         let invoice = answer.ok()?.into_inner().invoice;
-        let request =
-            CreateWithdrawalRequest { request_id: self.uuid(), invoice, fee_limit_msat: Some(5_000) };
+        let request = CreateWithdrawalRequest {
+            request_id: self.uuid(),
+            invoice,
+            fee_limit_msat: Some(5_000),
+            ..Default::default()
+        };
         Some((Call::Withdraw(request), account, None))
     }
 

@@ -268,7 +268,9 @@ impl Shape {
             State::Releasing => next.push(go(State::Completed)),
             State::Refunding if branch.expires => next.push(go(State::Expired)),
             State::Refunding => next.push(go(State::Canceled)),
+            // The model pays from balances alone.
             State::Unspecified
+            | State::AwaitingFunds
             | State::Open
             | State::Submitted
             | State::Rejected

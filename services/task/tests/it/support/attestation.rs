@@ -185,6 +185,13 @@ impl AttestationInternalService for Attestation {
     type WatchAttestationEventsStream =
         tokio_stream::Empty<Result<proto::WatchAttestationEventsResponse, Status>>;
 
+    async fn append_liabilities(
+        &self,
+        _: Request<proto::AppendLiabilitiesRequest>,
+    ) -> Result<Response<proto::AppendLiabilitiesResponse>, Status> {
+        Err(Status::unimplemented("task owes nobody anything"))
+    }
+
     async fn watch_attestation_events(
         &self,
         _request: Request<proto::WatchAttestationEventsRequest>,

@@ -194,6 +194,29 @@ fn answer<T>(lost: bool, outcome: Result<T, Status>) -> Result<Response<T>, Stat
 
 #[tonic::async_trait]
 impl EscrowInternalService for Escrow {
+    type WatchEscrowEventsStream = tokio_stream::Empty<Result<proto::WatchEscrowEventsResponse, Status>>;
+
+    async fn watch_escrow_events(
+        &self,
+        _: Request<proto::WatchEscrowEventsRequest>,
+    ) -> Result<Response<Self::WatchEscrowEventsStream>, Status> {
+        Err(Status::unimplemented("nothing happens"))
+    }
+
+    async fn secure_escrow(
+        &self,
+        _: Request<proto::SecureEscrowRequest>,
+    ) -> Result<Response<proto::SecureEscrowResponse>, Status> {
+        Err(Status::unimplemented("nothing is secured"))
+    }
+
+    async fn quote_fee(
+        &self,
+        _: Request<proto::QuoteFeeRequest>,
+    ) -> Result<Response<proto::QuoteFeeResponse>, Status> {
+        Err(Status::unimplemented("nothing is quoted"))
+    }
+
     async fn hold_funds(
         &self,
         request: Request<proto::HoldFundsRequest>,

@@ -290,7 +290,12 @@ impl Actor {
     async fn withdraw(&self) -> Option<Call> {
         let invoice = self.requester.faucet_invoice(WITHDRAWN_MSAT).await.ok()?;
         let request_id = request_id();
-        Some(Call::Withdraw(CreateWithdrawalRequest { request_id, invoice, fee_limit_msat: None }))
+        Some(Call::Withdraw(CreateWithdrawalRequest {
+            request_id,
+            invoice,
+            fee_limit_msat: None,
+            ..Default::default()
+        }))
     }
 
     /// A task that was last seen in this state.

@@ -249,6 +249,7 @@ impl Story<'_> {
             request_id: request_id(self.env),
             invoice: made.invoice,
             fee_limit_msat: Some(5_000),
+            ..Default::default()
         }
     }
 
