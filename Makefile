@@ -4,7 +4,7 @@
 #   make mesh       the same with each server as a process of its own; REPLICAS=2: two of each
 #   make test       sets everything up and passes the tests
 #   make lint       what CI checks besides: formatting, clippy, contracts, generated code
-#   make generate   regenerates crates/proto/src/gen after a change under proto/
+#   make generate   regenerates code after a change under proto/ or crates/payment/proto/
 #
 # What takes longer than a test run should, and is in it with smaller counts:
 #

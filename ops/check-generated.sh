@@ -6,9 +6,11 @@ cd "$(dirname "$0")/.."
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 cp -r crates/proto/src/gen "$before/gen"
+cp -r crates/payment/src/lnd/gen "$before/lnd"
 cp -r docs/errors "$before/errors"
 cargo run -q -p poa-generate
-if ! diff -rq "$before/gen" crates/proto/src/gen || ! diff -rq "$before/errors" docs/errors; then
-    echo "crates/proto/src/gen and docs/errors are not what proto/ makes: run  make generate  and commit the result." >&2
+if ! diff -rq "$before/gen" crates/proto/src/gen || ! diff -rq "$before/errors" docs/errors \
+    || ! diff -rq "$before/lnd" crates/payment/src/lnd/gen; then
+    echo "What is generated is not what proto/ and crates/payment/proto make: run  make generate  and commit the result." >&2
     exit 1
 fi

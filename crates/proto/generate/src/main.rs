@@ -1,10 +1,12 @@
 //! Regenerates `crates/proto/src/gen` from the contracts under `proto/`: messages, clients and servers, the
-//! method table, the field checks and the descriptor set; and `docs/errors` from their comments. Run by `make generate`; CI wants a clean tree after it.
+//! method table, the field checks and the descriptor set; and `docs/errors` from their comments. Then LND's contract, for
+//! `crates/payment`. Run by `make generate`; CI wants a clean tree after it.
 //!
 //! Everything is compiled by protox, a Protobuf compiler in Rust: nobody installs protoc.
 
 mod checks;
 mod errors;
+mod lnd;
 mod methods;
 mod names;
 
@@ -58,7 +60,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(out.join("methods.rs"), methods::generate(&pool)?)?;
     fs::write(out.join("checks.rs"), checks::generate(&pool)?)?;
-    format_all(&out)
+    format_all(&out)?;
+    lnd::write(&root)
 }
 
 /// Every `.proto` below a folder, in a stable order.
