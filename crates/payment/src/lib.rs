@@ -7,6 +7,7 @@ mod error;
 mod hash;
 mod invoice;
 mod listing;
+pub mod lnd;
 mod node;
 mod payer;
 mod payment;
