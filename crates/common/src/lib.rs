@@ -3,6 +3,7 @@
 mod data_dir;
 mod env;
 mod error;
+pub mod hold;
 mod id;
 mod money;
 
