@@ -1,0 +1,41 @@
+//! The edge to Lightning: deposits, withdrawals, and their payment hashes.
+
+use super::Invariant;
+
+pub(super) const CHECKS: &[Invariant] = &[
+    journal_check!(
+        "deposits_are_credited_once_for_what_was_paid",
+        "'deposit'",
+        "SELECT 'deposit', d.id, d.account_id, d.credited_msat::numeric, 0::numeric FROM deposits d
+             WHERE d.state = 'settled'
+         UNION ALL SELECT 'deposit', d.id, a.id, -d.credited_msat, 0 FROM deposits d, accounts a
+             WHERE d.state = 'settled' AND a.kind = 'lightning'"
+    ),
+    journal_check!(
+        "withdrawals_moved_as_they_say",
+        "'withdraw_reserve', 'withdraw', 'withdraw_return'",
+        "SELECT 'withdraw_reserve', id, account_id, -(amount_msat::numeric + fee_limit_msat),
+                amount_msat::numeric + fee_limit_msat FROM withdrawals
+         UNION ALL SELECT 'withdraw', id, account_id, 0, -(amount_msat::numeric + least(fee_msat, fee_limit_msat))
+             FROM withdrawals WHERE state = 'succeeded'
+         UNION ALL SELECT 'withdraw', w.id, a.id, w.amount_msat::numeric + w.fee_msat, 0 FROM withdrawals w, accounts a
+             WHERE w.state = 'succeeded' AND a.kind = 'lightning'
+         UNION ALL SELECT 'withdraw', w.id, a.id, w.fee_limit_msat - w.fee_msat, 0 FROM withdrawals w, accounts a
+             WHERE w.state = 'succeeded' AND w.fee_msat > w.fee_limit_msat AND a.kind = 'fees'
+         UNION ALL SELECT 'withdraw_return', id, account_id, fee_limit_msat - fee_msat, fee_msat - fee_limit_msat
+             FROM withdrawals WHERE state = 'succeeded' AND fee_msat < fee_limit_msat
+         UNION ALL SELECT 'withdraw_return', id, account_id, amount_msat::numeric + fee_limit_msat,
+                          -(amount_msat::numeric + fee_limit_msat)
+             FROM withdrawals WHERE state = 'failed'"
+    ),
+    check!(
+        "payment_hashes_are_used_once_and_proven",
+        "SELECT 'payment hash ' || encode(payment_hash, 'hex') FROM deposits
+         GROUP BY payment_hash HAVING count(*) > 1
+         UNION ALL SELECT 'payment hash ' || encode(payment_hash, 'hex') FROM withdrawals
+         GROUP BY payment_hash HAVING count(*) > 1
+         UNION ALL SELECT 'withdrawal ' || id FROM withdrawals
+         WHERE (state = 'succeeded') <> (preimage IS NOT NULL) OR sha256(preimage) <> payment_hash"
+    ),
+
+];
