@@ -81,6 +81,11 @@ pub(crate) fn outcome(verified: &Verified) -> String {
         Outcome::Refunded { amount, time } => {
             format!("{} went back to the requester{network} on {}", sats(amount.get()), rfc3339(*time))
         }
+        Outcome::FundingLost { amount, time } => format!(
+            "NOT PAID{network}: {} went back to the requester's channel by themselves, known on {}",
+            sats(amount.get()),
+            rfc3339(*time)
+        ),
         Outcome::Open(position) => format!("NOT PAID so far{network}: the task is {position}"),
     }
 }
@@ -93,6 +98,9 @@ fn json_of(verified: &Verified) -> Json {
         }),
         Outcome::Refunded { amount, time } => {
             json!({ "state": "refunded", "amount_msat": amount.to_string(), "time": rfc3339(*time) })
+        }
+        Outcome::FundingLost { amount, time } => {
+            json!({ "state": "funding_lost", "amount_msat": amount.to_string(), "time": rfc3339(*time) })
         }
         Outcome::Open(position) => json!({ "state": "open", "position": position.to_string() }),
     };

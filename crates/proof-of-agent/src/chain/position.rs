@@ -18,11 +18,11 @@ pub enum Position {
     Received,
     /// The result was rejected: another submission, another claim, or the end.
     Rejected,
-    /// The result counts as accepted: the sats may be released, and nothing else.
+    /// The result counts as accepted: the sats may be released, and nothing else, unless they are lost.
     Approved,
-    /// Expired or canceled: the sats may be refunded, and nothing else.
+    /// Expired or canceled: the sats may be refunded, and nothing else, unless they are lost.
     Withdrawn,
-    /// The sats moved; nothing follows.
+    /// The sats moved or are lost; nothing follows.
     Settled,
 }
 
@@ -66,6 +66,17 @@ impl Position {
             Body::Settlement(settlement) => match settlement.kind {
                 SettlementKind::Released => self == Self::Approved,
                 SettlementKind::Refunded => matches!(self, Self::Offered | Self::Rejected | Self::Withdrawn),
+                // Sats that are locked elsewhere are lost whenever it happens, whatever was decided. A submission is the one
+                // statement that nothing but the platform's receipt follows: they are logged together.
+                SettlementKind::FundingLost => matches!(
+                    self,
+                    Self::Offered
+                        | Self::Accepted
+                        | Self::Received
+                        | Self::Rejected
+                        | Self::Approved
+                        | Self::Withdrawn
+                ),
             },
         }
     }

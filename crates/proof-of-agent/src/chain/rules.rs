@@ -167,7 +167,7 @@ fn decided(chain: &Chain, statement: &Statement, terms: &TermsOffered, decision:
     }
 }
 
-/// The sats moved as the terms say, to whom the platform's receipt names.
+/// The sats moved as the terms say, to whom the platform's receipt names, or to nobody.
 fn settled(chain: &Chain, statement: &Statement, terms: &TermsOffered, settlement: &Settlement) -> Result {
     ensure(settlement.escrow == terms.escrow, statement, "escrow")?;
     ensure(settlement.rail == terms.rail, statement, "rail")?;
@@ -177,7 +177,7 @@ fn settled(chain: &Chain, statement: &Statement, terms: &TermsOffered, settlemen
         SettlementKind::Released => {
             (terms.fee_msat, terms.payee_net_msat, chain.work_received().map(|received| received.account))
         }
-        SettlementKind::Refunded => (Msat::ZERO, Msat::ZERO, None),
+        SettlementKind::Refunded | SettlementKind::FundingLost => (Msat::ZERO, Msat::ZERO, None),
     };
     ensure(settlement.fee_msat == fee, statement, "feeMsat")?;
     ensure(settlement.payee_msat == net, statement, "payeeMsat")?;

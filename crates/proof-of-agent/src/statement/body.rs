@@ -246,9 +246,12 @@ pub enum SettlementKind {
     Released,
     /// Back to the payer, whole.
     Refunded,
+    /// Back to the payer, although they were to be taken: what the hold invoice had locked went back by itself. Nobody was
+    /// paid, and nothing moved in the ledger.
+    FundingLost,
 }
 
-/// Statement 6: the sats moved, for good.
+/// Statement 6: the sats moved, or are lost to the task, for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settlement {
@@ -261,18 +264,19 @@ pub struct Settlement {
     /// The whole of what was held, in msat.
     #[serde(with = "json::msat")]
     pub amount_msat: Msat,
-    /// What the platform took, in msat; zero for a refund.
+    /// What the platform took, in msat; zero unless released.
     #[serde(with = "json::msat")]
     pub fee_msat: Msat,
-    /// What the payee got, in msat; zero for a refund.
+    /// What the payee got, in msat; zero unless released.
     #[serde(with = "json::msat")]
     pub payee_msat: Msat,
     /// The account that paid.
     pub payer: AccountId,
-    /// The account that was paid; absent for a refund.
+    /// The account that was paid; absent unless released.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payee: Option<AccountId>,
-    /// The ledger transfers that did it.
+    /// The ledger transfers that did it: at least one for a release, and for a refund to the balance; none where what a
+    /// hold invoice had locked never came into the ledger.
     pub transfers: Vec<TransferId>,
     /// When.
     #[serde(with = "json::utc")]

@@ -4,7 +4,7 @@ use poa_common::Msat;
 
 use super::context::{Context, Role, Subject, SubjectName};
 use super::{
-    Body, Content, Criterion, Decision, DecisionKind, Kind, ReleasePolicy, Settlement, SettlementKind,
+    Body, Content, Criterion, Decision, DecisionKind, Kind, Rail, ReleasePolicy, Settlement, SettlementKind,
     StatementError, TermsOffered, WorkSubmitted,
 };
 use crate::json::MAX_INTEGER;
@@ -186,16 +186,33 @@ fn settlement(settlement: &Settlement) -> Result {
     ensure(settlement.transfers.len() <= MAX_TRANSFERS, "transfers", "too many")?;
     match settlement.kind {
         SettlementKind::Released => {
+            ensure(!settlement.transfers.is_empty(), "transfers", "a release has one")?;
             ensure(settlement.payee.is_some(), "payee", "a release has one")?;
             let sum = settlement.fee_msat.checked_add(settlement.payee_msat);
             ensure(sum == Ok(settlement.amount_msat), "amountMsat", "it is not the fee and the payee's part")
         }
         SettlementKind::Refunded => {
-            ensure(settlement.payee.is_none(), "payee", "a refund has none")?;
-            ensure(settlement.fee_msat == Msat::ZERO, "feeMsat", "a refund costs nothing")?;
-            ensure(settlement.payee_msat == Msat::ZERO, "payeeMsat", "a refund pays nobody")
+            // What a hold invoice had locked may go back without ever having been in the ledger.
+            let moved = !settlement.transfers.is_empty() || settlement.rail == Rail::HoldInvoice;
+            ensure(moved, "transfers", "a refund to the balance has one")?;
+            paid_nobody(settlement)
+        }
+        SettlementKind::FundingLost => {
+            ensure(
+                settlement.rail == Rail::HoldInvoice,
+                "kind",
+                "only what a hold invoice locks can be lost",
+            )?;
+            ensure(settlement.transfers.is_empty(), "transfers", "what was lost moved in no ledger")?;
+            paid_nobody(settlement)
         }
     }
+}
+
+fn paid_nobody(settlement: &Settlement) -> Result {
+    ensure(settlement.payee.is_none(), "payee", "only a release has one")?;
+    ensure(settlement.fee_msat == Msat::ZERO, "feeMsat", "only a release costs something")?;
+    ensure(settlement.payee_msat == Msat::ZERO, "payeeMsat", "only a release pays somebody")
 }
 
 fn content(content: &Content, field: &'static str) -> Result {

@@ -53,6 +53,15 @@ pub enum Outcome {
         #[serde(with = "json::utc")]
         time: Timestamp,
     },
+    /// What the hold invoice had locked went back to the requester by itself, although it was to be taken: nobody was paid.
+    FundingLost {
+        /// How much was to be paid, in msat.
+        #[serde(rename = "amountMsat", with = "json::msat")]
+        amount: Msat,
+        /// When the platform said so.
+        #[serde(with = "json::utc")]
+        time: Timestamp,
+    },
 }
 
 /// One thing that was checked, for people.
@@ -174,6 +183,7 @@ fn outcome(chain: &Chain) -> Outcome {
             Outcome::Paid { amount, fee: settled.fee_msat, payee_net: settled.payee_msat, time }
         }
         SettlementKind::Refunded => Outcome::Refunded { amount, time },
+        SettlementKind::FundingLost => Outcome::FundingLost { amount, time },
     }
 }
 
@@ -226,7 +236,7 @@ impl Verified {
     pub fn is_paid(&self) -> bool {
         match self.outcome {
             Outcome::Paid { .. } => true,
-            Outcome::Open(_) | Outcome::Refunded { .. } => false,
+            Outcome::Open(_) | Outcome::Refunded { .. } | Outcome::FundingLost { .. } => false,
         }
     }
 

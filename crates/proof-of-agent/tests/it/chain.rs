@@ -56,7 +56,7 @@ fn mismatch(world: &World, before: &[Statement], body: impl Into<Body>, author: 
 #[test]
 fn each_position_allows_what_the_table_says_and_nothing_else() {
     use DecisionKind::{Accepted, Canceled, CriteriaMet, DeadlinePassed, Expired, Rejected};
-    use SettlementKind::{Refunded, Released};
+    use SettlementKind::{FundingLost, Refunded, Released};
     let world = World::new();
     let sample = world.up_to_received(POLICY);
     let bodies: Vec<(&str, Body)> = vec![
@@ -72,16 +72,17 @@ fn each_position_allows_what_the_table_says_and_nothing_else() {
         ("cancel", decision(Canceled).into()),
         ("release", settlement(Released).into()),
         ("refund", settlement(Refunded).into()),
+        ("lose", settlement(FundingLost).into()),
     ];
     for (position, allowed) in [
         (Position::Start, vec!["offer"]),
-        (Position::Offered, vec!["claim", "expire", "cancel", "refund"]),
-        (Position::Accepted, vec!["claim", "submit", "expire", "cancel"]),
+        (Position::Offered, vec!["claim", "expire", "cancel", "refund", "lose"]),
+        (Position::Accepted, vec!["claim", "submit", "expire", "cancel", "lose"]),
         (Position::Submitted, vec!["receive"]),
-        (Position::Received, vec!["accept", "reject", "deadline", "criteria"]),
-        (Position::Rejected, vec!["claim", "submit", "expire", "cancel", "refund"]),
-        (Position::Approved, vec!["release"]),
-        (Position::Withdrawn, vec!["refund"]),
+        (Position::Received, vec!["accept", "reject", "deadline", "criteria", "lose"]),
+        (Position::Rejected, vec!["claim", "submit", "expire", "cancel", "refund", "lose"]),
+        (Position::Approved, vec!["release", "lose"]),
+        (Position::Withdrawn, vec!["refund", "lose"]),
         (Position::Settled, vec![]),
     ] {
         let chain = world.chain(&reach(&world, position));
@@ -334,6 +335,48 @@ fn a_settlement_moves_what_the_terms_say() {
     let refund = world.settle(&approved[4], SettlementKind::Refunded);
     let order = ChainError::Order { position: Position::Approved, kind: Kind::Settlement };
     refused(&world, &approved, refund, order);
+}
+
+#[test]
+fn what_a_hold_invoice_locked_may_be_lost_wherever_nothing_is_in_flight() {
+    let world = World::new();
+    let mut all = world.held_elsewhere(POLICY);
+    for (length, lost) in [(1, true), (2, true), (3, false), (4, true)] {
+        let before = &all[..length];
+        let end = world.settle(&before[length - 1], SettlementKind::FundingLost);
+        let mut chain = world.chain(before);
+        let position = chain.position();
+        let order = Err(ChainError::Order { position, kind: Kind::Settlement });
+        assert_eq!(chain.append(end), if lost { Ok(()) } else { order }, "{position}");
+    }
+    for kind in [DecisionKind::Accepted, DecisionKind::Rejected] {
+        let decided = world.decide(&all[3], kind);
+        let end = world.settle(&decided, SettlementKind::FundingLost);
+        let mut whole = all.clone();
+        whole.extend([decided, end]);
+        assert_eq!(world.chain(&whole).position(), Position::Settled);
+    }
+    all.truncate(2);
+    all.push(world.decide(&all[1], DecisionKind::Expired));
+    all.push(world.settle(&all[2], SettlementKind::FundingLost));
+    assert_eq!(world.chain(&all).position(), Position::Settled);
+}
+
+#[test]
+fn nothing_that_the_balance_funds_can_be_lost() {
+    let world = World::new();
+    let approved = reach(&world, Position::Approved);
+    mismatch(&world, &approved, settlement(SettlementKind::FundingLost), world.by_platform(), "rail");
+}
+
+#[test]
+fn a_hold_invoice_is_given_back_without_a_transfer() {
+    let world = World::new();
+    let offer = world.held_elsewhere(POLICY).remove(0);
+    let refund =
+        Settlement { rail: Rail::HoldInvoice, transfers: vec![], ..settlement(SettlementKind::Refunded) };
+    let end = offer.successor(world.by_platform(), refund).unwrap();
+    assert_eq!(world.chain(&[offer, end]).position(), Position::Settled);
 }
 
 #[test]

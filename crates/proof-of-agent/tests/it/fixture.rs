@@ -104,6 +104,16 @@ impl World {
         before.successor(author, decision(kind)).unwrap()
     }
 
+    /// Up to the platform's receipt, of a task that a hold invoice funds.
+    pub(crate) fn held_elsewhere(&self, policy: ReleasePolicy) -> Vec<Statement> {
+        let offer =
+            self.offer_of(self.for_requester(), TermsOffered { rail: Rail::HoldInvoice, ..terms(policy) });
+        let acceptance = self.accept(&offer, 1);
+        let submission = self.submit(&acceptance, &acceptance);
+        let received = self.receive(&submission, LOG_GAP * 3 - 1);
+        vec![offer, acceptance, submission, received]
+    }
+
     pub(crate) fn settle(&self, before: &Statement, kind: SettlementKind) -> Statement {
         before.successor(self.by_platform(), settlement(kind)).unwrap()
     }
@@ -257,13 +267,13 @@ pub(crate) fn settlement(kind: SettlementKind) -> Settlement {
     Settlement {
         escrow: id::<EscrowId>(9),
         kind,
-        rail: Rail::Balance,
+        rail: if kind == SettlementKind::FundingLost { Rail::HoldInvoice } else { Rail::Balance },
         amount_msat: PRICE,
         fee_msat: if released { FEE } else { Msat::ZERO },
         payee_msat: if released { NET } else { Msat::ZERO },
         payer: id::<AccountId>(1),
         payee: released.then(|| id::<AccountId>(2)),
-        transfers: vec![id::<TransferId>(8)],
+        transfers: if kind == SettlementKind::FundingLost { vec![] } else { vec![id::<TransferId>(8)] },
         settled_time: NOW,
     }
 }

@@ -3,7 +3,7 @@
 use proof_of_agent::statement::{MAX_STATEMENT_BYTES, STATEMENT_TYPE, TYPE_NAMESPACE};
 use proof_of_agent::{
     Author, Body, Content, Criterion, Decision, DecisionKind, DidKey, Digest, Kind, ReleasePolicy, Role,
-    Statement, StatementError, SubjectName, TermsOffered,
+    SettlementKind, Statement, StatementError, SubjectName, TermsOffered,
 };
 use serde_json::{Value, json};
 
@@ -261,8 +261,30 @@ fn later_statements_that_break_a_rule_are_refused() {
     invalid("payee", body(5, "kind", json!("refunded")));
     let transfers = vec![json!("xfer_00000000000000000000000008"); 17];
     invalid("transfers", body(5, "transfers", json!(transfers)));
+    invalid("transfers", body(5, "transfers", json!([])));
     let silent = Decision { reason: None, ..decision(DecisionKind::Rejected) };
     invalid("reason", paid[3].successor(world.for_requester(), silent));
+}
+
+#[test]
+fn a_settlement_that_pays_nobody_says_so_and_only_a_hold_invoice_moves_nothing() {
+    let world = World::new();
+    let [offer, ..] = &world.held_elsewhere(ReleasePolicy::OnAcceptance)[..] else {
+        panic!("four statements")
+    };
+    let lost = world.settle(offer, SettlementKind::FundingLost);
+    assert_eq!(Statement::parse(lost.payload()), Ok(lost.clone()));
+    let body = |field: &str, to: Value| edited(&lost, &format!("/predicate/body/{field}"), to);
+    let transfers = json!(["xfer_00000000000000000000000008"]);
+    invalid("kind", body("rail", json!("balance")));
+    invalid("transfers", body("transfers", transfers.clone()));
+    invalid("feeMsat", body("feeMsat", json!("1")));
+    invalid("payeeMsat", body("payeeMsat", json!("1")));
+    invalid("payee", body("payee", json!("acct_00000000000000000000000002")));
+    // Given back without having been in the ledger, or from the ledger.
+    let back = body("kind", json!("refunded")).unwrap();
+    assert!(edited(&back, "/predicate/body/transfers", transfers).is_ok());
+    invalid("transfers", edited(&back, "/predicate/body/rail", json!("balance")));
 }
 
 #[test]

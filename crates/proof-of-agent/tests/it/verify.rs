@@ -91,6 +91,25 @@ fn a_refund_is_not_a_payment() {
 }
 
 #[test]
+fn lost_funding_is_not_a_payment_and_not_a_refund() {
+    let world = World::new();
+    let mut lost = world.held_elsewhere(ReleasePolicy::OnAcceptance);
+    lost.push(world.decide(&lost[3], DecisionKind::Accepted));
+    lost.push(world.settle(&lost[4], SettlementKind::FundingLost));
+    let bundle = world.bundle(&lost);
+    let verified = check(&world, &bundle).unwrap();
+    assert_eq!(verified.outcome, Outcome::FundingLost { amount: PRICE, time: NOW });
+    assert!(!verified.is_paid());
+    assert_eq!(
+        serde_json::to_value(&verified).unwrap()["outcome"],
+        serde_json::json!({"fundingLost": {"amountMsat": "100999", "time": "2026-01-02T03:04:05.678901Z"}})
+    );
+    let strict = Policy { require_paid: true, ..Policy::default() };
+    let refused = verify(&bundle, &world.trust_root(), &strict, NOW);
+    assert_eq!(refused, Err(VerifyError::NotPaid { position: Position::Settled }));
+}
+
+#[test]
 fn a_requester_who_signed_with_a_key_is_told_from_one_for_whom_the_platform_signed() {
     let world = World::new();
     let offer = world.offer_of(world.by_requester(), terms(ReleasePolicy::OnAcceptance));
