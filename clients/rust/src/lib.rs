@@ -31,6 +31,8 @@ pub use stream::Patience;
 pub use times::{from_duration, from_time, rfc3339, to_duration};
 pub use trust::pinned_trust_root;
 
+/// What an LND node must allow the platform, for whoever bakes its macaroons.
+pub use poa_common::lnd;
 /// Amounts, ids and time.
 pub use poa_common::{AccountId, AgentId, Env, Msat, Network, TaskId, Timestamp, default_data_dir};
 /// The receipt protocol: statements, bundles, trust roots, offline verification.

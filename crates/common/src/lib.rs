@@ -5,6 +5,7 @@ mod env;
 mod error;
 pub mod hold;
 mod id;
+pub mod lnd;
 mod money;
 
 pub use data_dir::default_data_dir;
