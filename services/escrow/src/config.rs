@@ -1,11 +1,12 @@
 //! What the escrow service is configured with.
 
-use std::path::PathBuf;
+mod lightning;
 
 use poa_chassis::config::ServerConfig;
 use poa_storage::DatabaseConfig;
 use serde::{Deserialize, Serialize};
 
+pub use self::lightning::{LightningConfig, LndConfig, ProviderKind};
 pub use crate::domain::fee::BasisPoints;
 
 /// The whole configuration.
@@ -24,27 +25,6 @@ pub struct Config {
     pub deposits: DepositConfig,
     /// Withdrawals.
     pub withdrawals: WithdrawalConfig,
-}
-
-/// The Lightning node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LightningConfig {
-    /// Which kind of node.
-    pub provider: ProviderKind,
-    /// The folder in which the simulated node keeps its file.
-    pub data_dir: PathBuf,
-    /// What to do while another process has the simulated node open: wait and take over when that one is gone, or, the
-    /// default, refuse to start.
-    pub standby: bool,
-}
-
-/// The kinds of nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProviderKind {
-    /// A node without a network: sats without value, and a faucet.
-    Simulated,
 }
 
 /// Deposits.
@@ -97,16 +77,6 @@ impl Default for Config {
             fee_basis_points: BasisPoints::DEFAULT,
             deposits: DepositConfig::default(),
             withdrawals: WithdrawalConfig::default(),
-        }
-    }
-}
-
-impl Default for LightningConfig {
-    fn default() -> Self {
-        Self {
-            provider: ProviderKind::Simulated,
-            data_dir: PathBuf::from("/var/lib/proof-of-agent/lightning"),
-            standby: false,
         }
     }
 }

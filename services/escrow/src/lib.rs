@@ -34,6 +34,7 @@ use lightning::Lightning;
 use rpc::Rpc;
 use service::{Parts, Service};
 use store::ledger::Ledger;
+use trust::Trust;
 
 /// The service's name.
 const NAME: &str = "escrow";
@@ -53,12 +54,10 @@ const SERVICES_SIMULATED: [&str; 3] =
 /// # Errors
 /// Where the node cannot be opened, or as [`build_on`].
 pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
-    // Seen on the admin port while this process waits for its turn at the simulated node.
-    let turn = config.lightning.standby.then(|| deps.readiness.latch("standby"));
+    // Seen on the admin port while this process waits for its node, or for its turn at the simulated one.
+    let waiting = deps.readiness.latch(if config.lightning.standby { "standby" } else { "lightning node" });
     let lightning = Lightning::open(&config.lightning, deps.env.clone()).await?;
-    if let Some(turn) = turn {
-        turn.retire();
-    }
+    waiting.retire();
     build_on(config, deps, lightning).await
 }
 
@@ -80,6 +79,7 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
     });
     let Lightning { provider, dispatcher, faucet } = lightning;
     let node = tokio::time::timeout(NODE_PATIENCE, provider.info()).await??;
+    Trust::new(deps.keyring.dir(), node.network).check_network()?;
     latches.iter().for_each(poa_chassis::Latch::ready);
     let simulated = faucet.is_some();
     let limits = config.server.limits.clone();

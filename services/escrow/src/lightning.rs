@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use poa_chassis::BuildError;
 use poa_common::Env;
-use poa_payment::Provider;
+use poa_payment::lnd::{self, LndNode, MacaroonFiles};
 use poa_payment::simulated::{OpenError, Options, SimulatedNode};
+use poa_payment::{Payer, Provider};
+use tokio::time::Instant;
 
-use crate::config::{LightningConfig, ProviderKind};
+use crate::config::{LightningConfig, LndConfig, ProviderKind};
 pub use crate::worker::dispatch::Dispatcher;
 
 /// The simulated node's file in its folder.
 const NODE_FILE: &str = "node.journal";
+/// For how long a node that is not up is asked before the log says why.
+const ASK_FOR: Duration = Duration::from_secs(10);
 /// How often a replica in waiting looks whether the node is free.
 const STANDBY_EVERY: Duration = Duration::from_millis(250);
 
@@ -35,29 +39,75 @@ impl Lightning {
     pub async fn open(config: &LightningConfig, env: Env) -> Result<Self, BuildError> {
         match config.provider {
             ProviderKind::Simulated => {
-                let mut waiting = false;
-                let (node, dispatcher) = loop {
-                    match open_simulated(&config.data_dir, env.clone()).await? {
-                        Ok(opened) => break opened,
-                        Err(OpenError::InUse { .. }) if config.standby => {
-                            if !waiting {
-                                tracing::info!("standing by: another process has the simulated node");
-                            }
-                            waiting = true;
-                            tokio::time::sleep(STANDBY_EVERY).await;
-                        }
-                        Err(error) => return Err(error.into()),
-                    }
-                };
+                let (node, dispatcher) = take_turn(config, env).await?;
                 Ok(Self::simulated(node, dispatcher))
             }
+            ProviderKind::Lnd => {
+                let (node, payer) = LndNode::open(&lnd_options(&config.lnd), env)?;
+                lnd_is_up(&node, Duration::from_secs(config.start_seconds)).await?;
+                Ok(Self::of(node, payer))
+            }
         }
+    }
+
+    /// A node that moves sats.
+    fn of(node: impl Provider, payer: impl Payer) -> Self {
+        Self { provider: Arc::new(node), dispatcher: Dispatcher::new(payer), faucet: None }
     }
 
     /// A simulated node that is open already, for tests that script its faults.
     pub fn simulated(node: SimulatedNode, dispatcher: Dispatcher) -> Self {
         Self { provider: Arc::new(node.clone()), dispatcher, faucet: Some(node) }
     }
+}
+
+/// Opens the simulated node, as soon as it is this process's turn.
+async fn take_turn(config: &LightningConfig, env: Env) -> Result<(SimulatedNode, Dispatcher), BuildError> {
+    let mut waiting = false;
+    loop {
+        match open_simulated(&config.data_dir, env.clone()).await? {
+            Ok(opened) => return Ok(opened),
+            Err(OpenError::InUse { .. }) if config.standby => {
+                if !waiting {
+                    tracing::info!("standing by: another process has the simulated node");
+                }
+                waiting = true;
+                tokio::time::sleep(STANDBY_EVERY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits for an LND, which may be starting or locked, and tells the operator what it waits for.
+async fn lnd_is_up(node: &LndNode, within: Duration) -> Result<(), BuildError> {
+    let end = Instant::now() + within;
+    let mut told = String::new();
+    loop {
+        let trouble = match node.ready(ASK_FOR.min(within)).await {
+            Ok(_info) => return Ok(()),
+            Err(trouble) => trouble,
+        };
+        if !trouble.passes() || Instant::now() >= end {
+            return Err(trouble.into());
+        }
+        let reason = trouble.to_string();
+        if told != reason {
+            tracing::warn!(reason, "waiting for lnd");
+            told = reason;
+        }
+    }
+}
+
+fn lnd_options(config: &LndConfig) -> lnd::Options {
+    let macaroons = MacaroonFiles {
+        invoices: config.invoices_macaroon.clone(),
+        payouts: config.payouts_macaroon.clone(),
+        reconciliation: config.reconciliation_macaroon.clone(),
+    };
+    let mut options = lnd::Options::new(&config.endpoint, &config.tls_cert, macaroons);
+    options.private_route_hints = config.private_route_hints;
+    options
 }
 
 /// Opens the node in a folder, which is made where it is missing.

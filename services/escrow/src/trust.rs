@@ -33,6 +33,18 @@ impl Trust {
         Self { path: folder.join(FILE), network, read: Mutex::new(None) }
     }
 
+    /// Whether the trust root, where it is there already, is of the node's network: receipts of one must not release the
+    /// sats of another.
+    pub(crate) fn check_network(&self) -> Result<(), String> {
+        let Ok(bytes) = std::fs::read(&self.path) else { return Ok(()) };
+        let root = TrustRoot::from_json(&bytes).map_err(|error| error.to_string())?;
+        if root.network() == self.network {
+            return Ok(());
+        }
+        let (file, found, node) = (self.path.display(), root.network(), self.network);
+        Err(format!("{file} is of the network {found}, and the Lightning node of {node}"))
+    }
+
     /// Verifies a chain against a mandate. Blocks: for hundreds of signatures it takes tens of milliseconds.
     pub(crate) fn authorise(
         &self,

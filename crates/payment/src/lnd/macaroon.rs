@@ -1,4 +1,4 @@
-//! The three macaroons, by least privilege: each is baked for exactly the calls that are made with it.
+//! The macaroons: read from files, sent with each call. What each is for is in [`poa_common::lnd`].
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -19,67 +19,10 @@ const MAX_BYTES: u64 = 64 * 1_024;
 /// What a group or others may do with a file.
 const OTHERS: u32 = 0o077;
 
-/// What a macaroon is for. None of them may delete: LND refuses to pay twice because it remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Makes, settles, cancels and watches invoices.
-    Invoices,
-    /// Sends payments. The payer alone has it.
-    Payouts,
-    /// Reads what the node holds and has done.
-    Reconciliation,
-}
-
 /// A secret that the node takes as permission. Sent with each call, never printed.
 #[derive(Clone)]
 pub(super) struct Macaroon {
     hex: SecretString,
-}
-
-// === impl Role ===
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Invoices, Self::Payouts, Self::Reconciliation];
-
-    /// The name, as of the macaroon's file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Invoices => "invoices",
-            Self::Payouts => "payouts",
-            Self::Reconciliation => "reconciliation",
-        }
-    }
-
-    /// What the macaroon must allow, and all that it should: `lncli bakemacaroon <these>`.
-    pub fn permissions(self) -> &'static [&'static str] {
-        match self {
-            Self::Invoices => &[
-                "uri:/lnrpc.Lightning/AddInvoice",
-                "uri:/lnrpc.Lightning/SubscribeInvoices",
-                "uri:/invoicesrpc.Invoices/AddHoldInvoice",
-                "uri:/invoicesrpc.Invoices/SettleInvoice",
-                "uri:/invoicesrpc.Invoices/CancelInvoice",
-                "uri:/invoicesrpc.Invoices/LookupInvoiceV2",
-                "uri:/invoicesrpc.Invoices/SubscribeSingleInvoice",
-            ],
-            Self::Payouts => &[
-                "uri:/lnrpc.Lightning/GetInfo",
-                "uri:/routerrpc.Router/SendPaymentV2",
-                "uri:/routerrpc.Router/TrackPaymentV2",
-            ],
-            Self::Reconciliation => &[
-                "uri:/lnrpc.Lightning/GetInfo",
-                "uri:/lnrpc.Lightning/WalletBalance",
-                "uri:/lnrpc.Lightning/ChannelBalance",
-                "uri:/lnrpc.Lightning/PendingChannels",
-                "uri:/lnrpc.Lightning/ListInvoices",
-                "uri:/lnrpc.Lightning/ListPayments",
-                "uri:/lnrpc.Lightning/LookupHtlcResolution",
-                "uri:/routerrpc.Router/TrackPaymentV2",
-            ],
-        }
-    }
 }
 
 // === impl Macaroon ===

@@ -42,9 +42,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use macaroon::Role;
 pub use node::LndNode;
 pub use payer::LndPayer;
+pub use poa_common::lnd::Role;
 pub use trouble::Trouble;
 
 /// Where the node is, and how it is spoken to.

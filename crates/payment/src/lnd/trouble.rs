@@ -79,7 +79,7 @@ impl Trouble {
     }
 
     /// Whether waiting can help: for the node itself, or for an operator who is at work on it.
-    pub(super) fn passes(&self) -> bool {
+    pub fn passes(&self) -> bool {
         match self {
             Self::MacaroonRefused | Self::PermissionDenied | Self::NotBuiltIn | Self::Nonsense(_) => false,
             Self::Unreachable(_)
