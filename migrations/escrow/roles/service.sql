@@ -7,3 +7,4 @@ GRANT USAGE ON SCHEMA public TO :role;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO :role;
 GRANT INSERT ON transfers, postings, mandates, releases TO :role;
 GRANT INSERT, UPDATE ON accounts, escrows, deposits, withdrawals TO :role;
+GRANT INSERT, UPDATE ON fee_schedules TO :role;

@@ -40,6 +40,11 @@ pub enum Error {
     /// An invoice that is not paid.
     #[error("the invoice is refused: {0}")]
     Invoice(#[from] Problem),
+    /// A fee that is in force, or was, is not changed.
+    #[error(
+        "the fee of this moment has begun and may be agreed in signed terms: set another one from a later moment on"
+    )]
+    FeeStarted,
     /// A chain that allows no release.
     #[error("the receipt chain does not allow this release: {0}")]
     Release(#[from] Unauthorised),
@@ -114,7 +119,7 @@ impl ServiceError for Error {
             Self::NotFound { .. } => Code::NotFound,
             Self::PageTokenInvalid | Self::Invoice(_) => Code::InvalidArgument,
             Self::Quota { .. } => Code::ResourceExhausted,
-            Self::Release(_) => Code::FailedPrecondition,
+            Self::FeeStarted | Self::Release(_) => Code::FailedPrecondition,
         }
     }
 
@@ -127,6 +132,7 @@ impl ServiceError for Error {
             Self::PageTokenInvalid => "PAGE_TOKEN_INVALID",
             Self::Quota { .. } => "QUOTA_EXCEEDED",
             Self::Invoice(_) => "INVOICE_REFUSED",
+            Self::FeeStarted => "FEE_STARTED",
             Self::Release(_) => "RELEASE_NOT_AUTHORISED",
         }
     }
@@ -149,7 +155,7 @@ impl ServiceError for Error {
             Self::Quota { limit } => vec![("limit", limit.to_string())],
             Self::Invoice(problem) => vec![("problem", problem.as_str().to_owned())],
             Self::Release(error) => vec![("problem", error.problem().to_owned())],
-            Self::Storage(_) | Self::Refused(_) | Self::PageTokenInvalid => Vec::new(),
+            Self::Storage(_) | Self::Refused(_) | Self::PageTokenInvalid | Self::FeeStarted => Vec::new(),
         }
     }
 
@@ -162,6 +168,7 @@ impl ServiceError for Error {
             | Self::PageTokenInvalid
             | Self::Quota { .. }
             | Self::Invoice(_)
+            | Self::FeeStarted
             | Self::Release(_) => &[],
         }
     }
@@ -178,6 +185,7 @@ impl ServiceError for Error {
             | Self::NotFound { .. }
             | Self::PageTokenInvalid
             | Self::Invoice(_)
+            | Self::FeeStarted
             | Self::Release(_) => None,
         }
     }
@@ -191,6 +199,7 @@ impl ServiceError for Error {
             | Self::PageTokenInvalid
             | Self::Quota { .. }
             | Self::Invoice(_)
+            | Self::FeeStarted
             | Self::Release(_) => true,
         }
     }

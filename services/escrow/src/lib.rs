@@ -7,6 +7,7 @@ pub mod metrics;
 mod domain;
 mod error;
 mod failpoint;
+mod fees;
 mod rpc;
 mod service;
 mod store;

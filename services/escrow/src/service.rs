@@ -12,6 +12,7 @@ use poa_storage::page::Sealer;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::config::Config;
+use crate::fees::FeeBook;
 use crate::store::ledger::Ledger;
 use crate::trust::Trust;
 
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) node: Info,
     pub(crate) faucet: Option<SimulatedNode>,
     pub(crate) trust: Trust,
+    /// What the platform takes of whom.
+    pub(crate) fees: FeeBook,
     pub(crate) pages: Sealer,
     /// Deposits that have changed: wakes the streams about them.
     pub(crate) changes: broadcast::Sender<DepositId>,
@@ -65,6 +68,7 @@ impl Service {
         let Parts { config, env, keyring, db, ledger, provider, node, faucet, latches } = parts;
         Self {
             trust: Trust::new(keyring.dir(), node.network),
+            fees: FeeBook::new(config.fee_basis_points),
             pages: Sealer::new(&keyring.secret()),
             changes: broadcast::Sender::new(CHANGES),
             reserved: Notify::new(),

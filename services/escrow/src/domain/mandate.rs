@@ -1,9 +1,10 @@
 //! The mandate: what the payer agreed to when the sats were held. It bounds every later release.
 
-use poa_common::{AccountId, AgentId, EscrowId, Msat, Network, TaskId, Violations};
+use poa_common::{AccountId, AgentId, EscrowId, Msat, Network, TaskId, Timestamp, Violations};
 use proof_of_agent::{Digest, Rail, ReleasePolicy, Statement};
 
-use super::fee::{BasisPoints, Split};
+use super::fee::{BasisPoints, Split, split};
+use super::fee_schedule::Fees;
 
 /// What is stored of the terms, for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +30,24 @@ pub(crate) struct Order {
 
 /// What this platform says.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct House {
+pub(crate) struct House<'a> {
     pub(crate) network: Network,
+    /// The payer's.
+    pub(crate) fees: &'a Fees,
+    pub(crate) now: Timestamp,
+}
+
+/// Terms that this platform keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    pub(crate) mandate: Mandate,
+    /// The fee that the terms name. It was in force when they were offered.
     pub(crate) fee: BasisPoints,
     pub(crate) split: Split,
 }
 
 /// Reads the terms and holds them against the order and the platform's own fee. Every difference is a violation.
-pub(crate) fn read(terms: &[u8], order: &Order, house: &House, wrong: &mut Violations) -> Option<Mandate> {
+pub(crate) fn read(terms: &[u8], order: &Order, house: &House<'_>, wrong: &mut Violations) -> Option<Agreed> {
     let statement = match Statement::parse(terms) {
         Ok(statement) => statement,
         Err(error) => {
@@ -48,7 +59,9 @@ pub(crate) fn read(terms: &[u8], order: &Order, house: &House, wrong: &mut Viola
         wrong.add("terms", "is not a TermsOffered statement");
         return None;
     };
-    let fee_bps = house.fee.get();
+    let fee = BasisPoints::try_from(offered.fee_bps).ok();
+    let fee = fee.filter(|fee| house.fees.allows(*fee, offered.offered_time, house.now));
+    let parts = fee.and_then(|fee| split(order.amount, fee).ok());
     let rules = [
         (offered.escrow == order.escrow, "names another escrow"),
         (statement.context().task == order.task, "names another task"),
@@ -56,20 +69,28 @@ pub(crate) fn read(terms: &[u8], order: &Order, house: &House, wrong: &mut Viola
         (offered.price_msat == order.amount, "names another price"),
         (offered.rail == Rail::Balance, "is not funded from the balance"),
         (statement.context().network == house.network, "is of another network"),
-        (offered.fee_bps == fee_bps, "names another fee in basis points than this platform's"),
-        (offered.fee_msat == house.split.fee, "names another fee than this platform's"),
-        (offered.payee_net_msat == house.split.payee, "names another payee's part than this platform's"),
+        (fee.is_some(), "names another fee in basis points than this platform's"),
+        (parts.is_some_and(|parts| offered.fee_msat == parts.fee), "names another fee than this platform's"),
+        (
+            parts.is_some_and(|parts| offered.payee_net_msat == parts.payee),
+            "names another payee's part than this platform's",
+        ),
     ];
     let mut sound = true;
     for (_, problem) in rules.into_iter().filter(|(holds, _)| !holds) {
         wrong.add("terms", problem);
         sound = false;
     }
-    sound.then(|| Mandate {
-        terms: terms.to_vec(),
-        digest: statement.digest(),
-        policy: offered.policy,
-        direct_agent: offered.direct_agent,
+    let (fee, split) = fee.zip(parts)?;
+    sound.then(|| Agreed {
+        mandate: Mandate {
+            terms: terms.to_vec(),
+            digest: statement.digest(),
+            policy: offered.policy,
+            direct_agent: offered.direct_agent,
+        },
+        fee,
+        split,
     })
 }
 

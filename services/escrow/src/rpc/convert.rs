@@ -7,10 +7,15 @@ use uuid::Uuid;
 
 use crate::domain::deposit::{self, Deposit};
 use crate::domain::escrow::{self, Escrow};
+use crate::domain::fee::BasisPoints;
+use crate::domain::fee_schedule::Schedule;
 use crate::domain::postings::Kind;
 use crate::domain::withdrawal::{self, Withdrawal};
 use crate::error::Error;
 use crate::store::entries::Entry;
+
+/// How the contract says that an account's own fee ends.
+pub(super) const FEE_ENDS: i32 = -1;
 
 /// The id in a field that names one thing.
 pub(super) fn id<T: TypedId>(field: &'static str, text: &str) -> Result<T, Error> {
@@ -138,6 +143,30 @@ pub(super) fn entry(entry: &Entry) -> pb::LedgerEntry {
         subject_id,
         create_time: Some(timestamp(entry.time)),
     }
+}
+
+/// A share as the contract has it.
+pub(super) fn basis_points(fee: BasisPoints) -> i32 {
+    // At most 10,000, so it always fits.
+    i32::try_from(fee.get()).unwrap_or(0)
+}
+
+/// A fee from a moment on. The configured one has no start.
+pub(super) fn fee_schedule(schedule: &Schedule) -> pb::FeeSchedule {
+    let configured = schedule.start == Timestamp::UNIX_EPOCH;
+    pb::FeeSchedule {
+        account_id: schedule.account.map(|id| id.to_string()).unwrap_or_default(),
+        fee_basis_points: schedule.fee.map_or(FEE_ENDS, basis_points),
+        start_time: (!configured).then(|| timestamp(schedule.start)),
+    }
+}
+
+/// A moment in a field, in whole microseconds: what the database keeps.
+pub(super) fn moment(field: &'static str, given: prost_types::Timestamp) -> Result<Timestamp, Error> {
+    let micros = i128::from(given.seconds) * 1_000_000 + i128::from(given.nanos / 1_000);
+    let sound = (0..1_000_000_000).contains(&given.nanos);
+    let read = Timestamp::from_unix_timestamp_nanos(micros * 1_000).ok().filter(|_| sound);
+    read.ok_or_else(|| Error::field(field, "is no moment of the calendar"))
 }
 
 /// An amount that the contract has bounded.

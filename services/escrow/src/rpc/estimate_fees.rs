@@ -1,4 +1,4 @@
-//! EstimateFees.
+//! EstimateFees: the caller's own fee now, and the next one that is known.
 
 use poa_chassis::{account, validate};
 use poa_proto::escrow::v1::{EstimateFeesRequest, EstimateFeesResponse};
@@ -10,21 +10,23 @@ use crate::domain::refusal::Refusal;
 use crate::error::Error;
 use crate::service::Service;
 
-pub(super) fn handle(
+pub(super) async fn handle(
     service: &Service,
-    request: &Request<EstimateFeesRequest>,
+    request: Request<EstimateFeesRequest>,
 ) -> Result<EstimateFeesResponse, Error> {
-    let _signed_in = account(request)?;
-    let message = request.get_ref();
-    validate(message)?;
-    let fee = service.config.fee_basis_points;
+    let account = account(&request)?;
+    let message = request.into_inner();
+    validate(&message)?;
+    let now = service.env.now();
+    let fees = service.fees.read(&service.db, account, now).await?;
+    let fee = fees.at(now);
     let parts = split(convert::msat(message.price_msat), fee).map_err(Refusal::from)?;
+    let change = fees.next_change(now);
     Ok(EstimateFeesResponse {
         fee_msat: parts.fee.get(),
         payee_msat: parts.payee.get(),
-        // At most 10,000, so it always fits.
-        change_time: None,
-        next_fee_basis_points: 0,
-        fee_basis_points: i32::try_from(fee.get()).unwrap_or(0),
+        fee_basis_points: convert::basis_points(fee),
+        change_time: change.map(|change| convert::timestamp(change.time)),
+        next_fee_basis_points: change.map(|change| convert::basis_points(change.fee)).unwrap_or_default(),
     })
 }

@@ -1,7 +1,8 @@
 //! HoldFunds: the payer's own token authorises it, once; the mandate bounds everything after.
 
+use poa_chassis::token::ACCESS_LIFETIME;
 use poa_chassis::{Error as Chassis, validate};
-use poa_common::{AccountId, EscrowId, TaskId, Violations};
+use poa_common::{AccountId, EscrowId, TaskId, Timestamp, Violations};
 use poa_proto::escrow::v1::{HoldFundsRequest, HoldFundsResponse};
 use proof_of_agent::dsse::statement_digest;
 use tonic::Request;
@@ -9,8 +10,8 @@ use tonic::Request;
 use super::convert;
 use crate::domain::command::{Command, Hold};
 use crate::domain::escrow::{Escrow, State};
-use crate::domain::fee::split;
-use crate::domain::mandate::{self, House, Order};
+use crate::domain::fee_schedule::{Fees, TERMS_LIFE};
+use crate::domain::mandate::{self, Agreed, House, Order};
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
 use crate::service::Service;
@@ -18,6 +19,8 @@ use crate::store::escrows;
 
 /// The scope that lets a token spend on tasks.
 const SCOPE: &str = "tasks.write";
+const _: () =
+    assert!(TERMS_LIFE.as_secs() == ACCESS_LIFETIME.as_secs(), "terms are as old as a token, at most");
 
 pub(super) async fn handle(
     service: &Service,
@@ -43,12 +46,10 @@ pub(super) async fn handle(
             .map_or(Err(refused), |held| Ok(answer(&held)));
     }
 
-    let fee = service.config.fee_basis_points;
-    let parts = split(order.amount, fee).map_err(Refusal::from)?;
-    let house = House { network: service.node.network, fee, split: parts };
-    let mandate = match mandate::read(&message.terms, &order, &house, &mut wrong) {
-        Some(mandate) => mandate,
-        None => {
+    let now = service.env.now();
+    let agreed = match agree(service, &order, &message.terms, now).await? {
+        Ok(agreed) => agreed,
+        Err(wrong) => {
             // The fee may have changed since: what is held stays held as it was agreed.
             return match held_before(service, &order, &message.terms).await? {
                 Some(held) => Ok(answer(&held)),
@@ -56,19 +57,41 @@ pub(super) async fn handle(
             };
         }
     };
+    let Agreed { mandate, fee, split } = agreed;
     let hold = Hold {
         escrow,
         task,
         payer,
         amount: order.amount,
         fee,
-        split: parts,
+        split,
         mandate,
         transfer: service.env.new_id(),
-        time: service.env.now(),
+        time: now,
     };
     let held = service.ledger.escrow(Command::Hold(Box::new(hold))).await?;
     Ok(answer(&held))
+}
+
+/// Holds the terms against the order and the platform's own. Fees that were read a moment ago may accept, and never refuse:
+/// one may have been set since.
+async fn agree(
+    service: &Service,
+    order: &Order,
+    terms: &[u8],
+    now: Timestamp,
+) -> Result<Result<Agreed, Violations>, Error> {
+    let read = |fees: &Fees| {
+        let mut wrong = Violations::default();
+        let house = House { network: service.node.network, fees, now };
+        mandate::read(terms, order, &house, &mut wrong).ok_or(wrong)
+    };
+    if let Some(fees) = service.fees.kept(order.payer)
+        && let Ok(agreed) = read(&fees)
+    {
+        return Ok(Ok(agreed));
+    }
+    Ok(read(&*service.fees.read(&service.db, order.payer, now).await?))
 }
 
 /// The payer's token must be the payer's, and may spend.

@@ -128,7 +128,7 @@ impl EscrowService for Rpc {
         &self,
         request: Request<pb::EstimateFeesRequest>,
     ) -> Result<Response<pb::EstimateFeesResponse>, Status> {
-        estimate_fees::handle(&self.service, &request).map(Response::new).map_err(status)
+        estimate_fees::handle(&self.service, request).await.map(Response::new).map_err(status)
     }
     async fn replace_withdrawal_invoice(
         &self,

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod deposits;
 pub(crate) mod entries;
 pub(crate) mod escrows;
+pub(crate) mod fees;
 pub(crate) mod ledger;
 pub(crate) mod withdrawals;
 

@@ -9,6 +9,7 @@ mod concurrency;
 mod cuts;
 mod deposits;
 mod faucet;
+mod fee_schedules;
 mod fees;
 mod hold;
 mod payouts;

@@ -30,6 +30,7 @@ async fn the_role_that_serves_can_add_to_the_journal_and_change_nothing_in_it() 
         "DELETE FROM withdrawals",
         "DELETE FROM deposits",
         "DELETE FROM accounts",
+        "DELETE FROM fee_schedules",
         "TRUNCATE postings CASCADE",
         "DROP TABLE postings",
     ] {
@@ -75,6 +76,14 @@ async fn the_tables_themselves_refuse_what_would_break_the_ledger() {
             "transfers_once_per_subject",
         ),
         ("DELETE FROM transfers", "fkey"),
+        (
+            "INSERT INTO fee_schedules VALUES (gen_random_uuid(), now() - interval '1 second', 100, now())",
+            "fee_schedules_never_backdated",
+        ),
+        (
+            "INSERT INTO fee_schedules VALUES ('00000000-0000-0000-0000-000000000000', now(), NULL, now())",
+            "fee_schedules_everybody_has_one",
+        ),
     ] {
         let error = sql.execute(change).await.unwrap_err();
         let found = error.as_database_error().unwrap().constraint().unwrap_or_default().to_owned();

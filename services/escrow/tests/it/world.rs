@@ -229,10 +229,18 @@ impl World {
         self.internal_as("task")
     }
 
-    pub(crate) async fn audit(&self) -> LedgerAudit {
+    pub(crate) fn admin(&self) -> EscrowAdminServiceClient<Channel> {
+        EscrowAdminServiceClient::new(self.admin_channel())
+    }
+
+    /// A request of an operator.
+    pub(crate) fn as_operator<T>(&self, message: T) -> Request<T> {
         let token = std::fs::read_to_string(self.keys().join("admin.token")).unwrap();
-        let mut client = EscrowAdminServiceClient::new(self.admin_channel());
-        let answer = client.audit_ledger(with(token.trim(), AuditLedgerRequest {})).await.unwrap();
+        with(token.trim(), message)
+    }
+
+    pub(crate) async fn audit(&self) -> LedgerAudit {
+        let answer = self.admin().audit_ledger(self.as_operator(AuditLedgerRequest {})).await.unwrap();
         answer.into_inner().audit.unwrap()
     }
 
