@@ -12,6 +12,10 @@
 #   make model      the model of the saga over SEEDS seeds
 #   make bench      measures the mesh against its own ceilings and writes docs/performance.md; ARGS=--quick: a minute
 #   make fuzz       every fuzz target for FUZZ_SECONDS under libFuzzer; needs nightly and cargo-fuzz
+#
+# What needs Go once, to build lnd and btcd (seven minutes on two cores):
+#
+#   make test-lightning   the tests on a private Lightning network of two real lnd nodes
 
 # The linter of the contracts, an npm package that carries its binary.
 BUF := npx --yes @bufbuild/buf@1.75.0
@@ -26,7 +30,7 @@ FUZZ_TARGETS ?= $(notdir $(wildcard tests/fuzz/corpus/*))
 FUZZ := $(CARGO) +nightly fuzz
 FUZZ_FLAGS := --fuzz-dir tests/fuzz/engine --target-dir target/fuzz -s none any
 
-.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline chaos model fuzz bench
+.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline chaos model fuzz bench test-lightning
 
 run: setup
 	@echo "Building (the first time takes a few minutes: it compiles about 350 packages) ..."
@@ -56,6 +60,10 @@ model: setup
 bench: setup
 	$(CARGO) build --profile bench -p poa-mesh -p poa-auth -p poa-task -p poa-escrow -p poa-attestation -p poa-gateway -p poa-bench
 	target/release/poa-bench $(ARGS)
+
+test-lightning: setup
+	@ops/lightning/build.sh >/dev/null
+	$(CARGO) test -p poa-lightning -- --ignored
 
 fuzz:
 	$(FUZZ) build $(FUZZ_FLAGS)
