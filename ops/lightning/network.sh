@@ -8,7 +8,7 @@
 #   network.sh status FOLDER
 #   network.sh mine FOLDER N             N blocks, and waits until the running nodes have seen them
 #   network.sh stop|kill|start|restart FOLDER a|b
-#   network.sh bake FOLDER a|b NAME FILE a macaroon that allows the calls in FILE (/package.Service/Method, one a line)
+#   network.sh bake FOLDER a|b NAME FILE a macaroon with the permissions in FILE (uri:/package.Service/Method, one a line)
 set -euo pipefail
 umask 077
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -328,12 +328,12 @@ status() {
 }
 
 bake() {
-    local node=$1 name=$2 file=$3 out="$folder/$1-$2.macaroon" uri uris=()
-    while read -r uri; do
-        [[ -z "$uri" || "$uri" == \#* ]] || uris+=("uri:$uri")
+    local node=$1 name=$2 file=$3 out="$folder/$1-$2.macaroon" line permissions=()
+    while read -r line; do
+        [[ -z "$line" || "$line" == \#* ]] || permissions+=("$line")
     done <"$file"
-    [ ${#uris[@]} -gt 0 ] || die "$file names no call"
-    lncli "$node" bakemacaroon --save_to "$out" "${uris[@]}" >/dev/null
+    [ ${#permissions[@]} -gt 0 ] || die "$file names no permission"
+    lncli "$node" bakemacaroon --save_to "$out" "${permissions[@]}" >/dev/null
     echo "$out"
 }
 

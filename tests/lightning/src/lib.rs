@@ -4,6 +4,8 @@
 mod network;
 mod node;
 mod script;
+mod world;
 
 pub use network::{Exclusive, Network, Which, network};
 pub use node::Node;
+pub use world::LndWorld;

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use poa_payment::lnd::{MacaroonFiles, Options, Role};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::node::Node;
@@ -115,13 +116,24 @@ impl Network {
         self.strike("restart", &[which.name()]).await;
     }
 
-    /// A macaroon of our node that allows these calls alone, each as `/package.Service/Method`.
-    pub async fn bake(&self, name: &str, calls: &[&str]) -> PathBuf {
-        let list = self.folder.join(format!("{name}.calls"));
-        std::fs::write(&list, calls.join("\n") + "\n").expect("a list of calls");
+    /// A macaroon of our node with these permissions alone, such as `uri:/package.Service/Method`.
+    pub async fn bake(&self, name: &str, permissions: &[&str]) -> PathBuf {
+        let list = self.folder.join(format!("{name}.permissions"));
+        std::fs::write(&list, permissions.join("\n") + "\n").expect("a list of permissions");
         let list = list.to_string_lossy().into_owned();
         let path = self.strike("bake", &["a".to_owned(), name.to_owned(), list]).await;
         PathBuf::from(path)
+    }
+
+    /// How a provider is connected to our node: with its own certificate, and a macaroon per role.
+    pub async fn options(&self) -> Options {
+        let bake = async |role: Role| self.bake(role.as_str(), role.permissions()).await;
+        let macaroons = MacaroonFiles {
+            invoices: bake(Role::Invoices).await,
+            payouts: bake(Role::Payouts).await,
+            reconciliation: bake(Role::Reconciliation).await,
+        };
+        Options::new(format!("https://{}", self.a.rpc), &self.a.certificate, macaroons)
     }
 
     async fn strike(&self, verb: &str, arguments: &[String]) -> String {

@@ -71,7 +71,7 @@ async fn blocks_come_when_they_are_asked_for() {
 #[ignore = "needs lnd and btcd: make test-lightning"]
 async fn a_baked_macaroon_allows_its_calls_and_no_other() {
     let network = network().await;
-    let macaroon = network.bake("info", &["/lnrpc.Lightning/GetInfo"]).await;
+    let macaroon = network.bake("info", &["uri:/lnrpc.Lightning/GetInfo"]).await;
     let a = network.a();
     assert_eq!(a.lncli_with(&macaroon, &["getinfo"]).await.unwrap()["identity_pubkey"], a.key.as_str());
     let refused = a.lncli_with(&macaroon, &["channelbalance"]).await.unwrap_err();
