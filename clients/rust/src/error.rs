@@ -81,9 +81,10 @@ impl Error {
         self.status().and_then(|status| status.retry_after)
     }
 
-    /// Whether the same call may succeed in a moment: the one code that is tried again by itself.
+    /// Whether the same call may succeed in a moment: the one code that is tried again by itself. Paused payouts have that
+    /// code and are not: they last until somebody lets them go on.
     pub fn is_unavailable(&self) -> bool {
-        self.code() == Some(Code::Unavailable)
+        self.code() == Some(Code::Unavailable) && self.reason() != "PAYOUTS_PAUSED"
     }
 
     /// Whether the access token, and not a password, was refused: a new one may help.

@@ -51,7 +51,8 @@ macro_rules! written {
 written! {
     auth: Account, Agent, ApiKey, CreateApiKeyResponse, GetServerInfoResponse;
     task: Task, OpenTask, ClosedTask;
-    escrow: Balance, Deposit, Withdrawal, Escrow, LedgerEntry, EstimateFeesResponse, LedgerAudit;
+    escrow: Balance, Deposit, Withdrawal, Escrow, LedgerEntry, EstimateFeesResponse, PayoutDestination;
+    escrow: LedgerAudit, Reconciliation, PayoutSwitch, FeeSchedule;
     attestation: Attestation, GetInclusionProofResponse, GetConsistencyProofResponse;
     search: AgentHit, Suggestion, ReindexResponse;
 }

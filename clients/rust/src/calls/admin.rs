@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use poa_common::Env;
 use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient;
-use poa_proto::escrow::v1::{AuditLedgerRequest, LedgerAudit};
+use poa_proto::escrow::v1::{
+    AuditLedgerRequest, FeeSchedule, GetReconciliationRequest, LedgerAudit, ListFeeSchedulesRequest,
+    ListFeeSchedulesResponse, PausePayoutsRequest, PayoutSwitch, Reconciliation, SetFeeScheduleRequest,
+};
 use poa_proto::search::v1::search_admin_service_client::SearchAdminServiceClient;
 use poa_proto::search::v1::{ReindexRequest, ReindexResponse};
 
 use super::given;
-use crate::client::Client;
+use crate::client::{CALL_TIMEOUT, Client};
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::env::system_env;
 use crate::error::Error;
 
-/// An audit reads the whole ledger, a wipe of the index counts all of it; the servers' own limit is 60 seconds.
+/// An audit and a reconciliation read the whole ledger, a wipe of the index counts all of it; the servers' own limit is 60
+/// seconds.
 const LONG_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// An operator of a mesh.
@@ -52,6 +56,48 @@ impl Admin {
         let answer =
             self.client.call(Some(&self.credentials), LONG_TIMEOUT, AuditLedgerRequest {}, call).await?;
         given(answer.audit, "audit")
+    }
+
+    /// Holds the ledger against the Lightning node now: what may have changed since the last time, or with `full` all from
+    /// the beginning. A difference pauses payouts.
+    pub async fn reconcile(&self, full: bool) -> Result<Reconciliation, Error> {
+        let call = |channel, request| async move {
+            EscrowAdminServiceClient::new(channel).get_reconciliation(request).await
+        };
+        let request = GetReconciliationRequest { full };
+        let answer = self.client.call(Some(&self.credentials), LONG_TIMEOUT, request, call).await?;
+        given(answer.reconciliation, "reconciliation")
+    }
+
+    /// Pauses payouts, or lets them go on, with the reason for people. The same again changes nothing.
+    pub async fn pause_payouts(&self, paused: bool, reason: &str) -> Result<PayoutSwitch, Error> {
+        let call = |channel, request| async move {
+            EscrowAdminServiceClient::new(channel).pause_payouts(request).await
+        };
+        let request = PausePayoutsRequest { paused, reason: reason.to_owned() };
+        let answer = self.client.call(Some(&self.credentials), CALL_TIMEOUT, request, call).await?;
+        given(answer.payouts, "payouts")
+    }
+
+    /// Sets what the platform takes of a release from a moment on, of everybody or of one account. The same again changes
+    /// nothing.
+    pub async fn set_fee_schedule(&self, request: SetFeeScheduleRequest) -> Result<FeeSchedule, Error> {
+        let call = |channel, request| async move {
+            EscrowAdminServiceClient::new(channel).set_fee_schedule(request).await
+        };
+        let answer = self.client.call(Some(&self.credentials), CALL_TIMEOUT, request, call).await?;
+        given(answer.schedule, "schedule")
+    }
+
+    /// Lists the fees that are in force or will be, everybody's first.
+    pub async fn list_fee_schedules(
+        &self,
+        request: ListFeeSchedulesRequest,
+    ) -> Result<ListFeeSchedulesResponse, Error> {
+        let call = |channel, request| async move {
+            EscrowAdminServiceClient::new(channel).list_fee_schedules(request).await
+        };
+        self.client.call(Some(&self.credentials), CALL_TIMEOUT, request, call).await
     }
 
     /// Empties the search index, which is then built again. Searches find less until that is done.

@@ -1,4 +1,4 @@
-//! Balance, deposits, withdrawals, escrows, and the faucet of the simulated network.
+//! Balance, deposits, escrows, and the faucet of the simulated network.
 
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
@@ -6,11 +6,9 @@ use poa_proto::escrow::v1::escrow_service_client::EscrowServiceClient;
 use poa_proto::escrow::v1::faucet_service_client::FaucetServiceClient;
 use poa_proto::escrow::v1::watch_deposit_response::Update;
 use poa_proto::escrow::v1::{
-    Balance, CreateDepositRequest, CreateOutsideInvoiceRequest, CreateWithdrawalRequest, Deposit, Escrow,
-    EstimateFeesRequest, EstimateFeesResponse, GetBalanceRequest, GetDepositRequest, GetEscrowRequest,
-    GetWithdrawalRequest, ListLedgerEntriesRequest, ListLedgerEntriesResponse, ListWithdrawalsRequest,
-    ListWithdrawalsResponse, PayInvoiceRequest, WatchDepositRequest, WatchDepositResponse, Withdrawal,
-    deposit::State,
+    Balance, CreateDepositRequest, CreateOutsideInvoiceRequest, Deposit, Escrow, EstimateFeesRequest,
+    EstimateFeesResponse, GetBalanceRequest, GetDepositRequest, GetEscrowRequest, ListLedgerEntriesRequest,
+    ListLedgerEntriesResponse, PayInvoiceRequest, WatchDepositRequest, WatchDepositResponse, deposit::State,
 };
 use tonic::Streaming;
 
@@ -52,25 +50,6 @@ impl Session {
     ) -> impl Stream<Item = Result<Deposit, Error>> + Send + use<> {
         let source = DepositSource { session: self.clone(), deposit_id: deposit_id.to_owned(), last: None };
         resume(source, self.client().env().clone(), patience)
-    }
-
-    /// Pays a Lightning invoice from the caller's balance.
-    pub async fn create_withdrawal(&self, request: CreateWithdrawalRequest) -> Result<Withdrawal, Error> {
-        given(unary!(self, mutate, EscrowServiceClient, create_withdrawal, request)?.withdrawal, "withdrawal")
-    }
-
-    /// Reads a withdrawal.
-    pub async fn withdrawal(&self, withdrawal_id: &str) -> Result<Withdrawal, Error> {
-        let request = GetWithdrawalRequest { withdrawal_id: withdrawal_id.to_owned() };
-        given(unary!(self, read, EscrowServiceClient, get_withdrawal, request)?.withdrawal, "withdrawal")
-    }
-
-    /// Lists the caller's withdrawals, newest first.
-    pub async fn list_withdrawals(
-        &self,
-        request: ListWithdrawalsRequest,
-    ) -> Result<ListWithdrawalsResponse, Error> {
-        unary!(self, read, EscrowServiceClient, list_withdrawals, request)
     }
 
     /// Reads an escrow in which the caller is payer or payee.

@@ -1,9 +1,10 @@
-//! The methods of the contract as Rust methods, one file per service.
+//! The methods of the contract as Rust methods, one file per service or matter of it.
 
 mod admin;
 mod auth;
 mod escrow;
 mod feed;
+mod payouts;
 mod receipts;
 mod search;
 mod task;
@@ -47,6 +48,8 @@ request_ids! {
     task_api::CancelTaskRequest,
     escrow_api::CreateDepositRequest,
     escrow_api::CreateWithdrawalRequest,
+    escrow_api::ReplaceWithdrawalInvoiceRequest,
+    escrow_api::SetPayoutDestinationRequest,
 }
 
 /// The resource of an answer, which the contract always fills.

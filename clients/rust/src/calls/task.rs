@@ -18,7 +18,8 @@ use crate::error::Error;
 use crate::stream::{Patience, Source, Step, resume};
 
 impl Session {
-    /// Offers a task and holds its price.
+    /// Offers a task and holds its price: from the balance, or by a hold invoice ([`CreateTaskRequest::funding`]), which then
+    /// waits in [`Task::funding_invoice`] for a wallet to pay it.
     pub async fn create_task(&self, request: CreateTaskRequest) -> Result<Task, Error> {
         given(unary!(self, mutate, TaskServiceClient, create_task, request)?.task, "task")
     }

@@ -58,6 +58,16 @@ async fn a_refusal_is_not_tried_again_and_keeps_its_reason() {
 }
 
 #[tokio::test]
+async fn paused_payouts_are_told_at_once_although_the_code_is_one_to_try_again() {
+    let (fake, client, _serving) = Fake::start().await;
+    fake.state().failures = [refuse(Code::Unavailable, "PAYOUTS_PAUSED")].into();
+    let error =
+        client.with_api_key("poak_1").create_api_key(CreateApiKeyRequest::default()).await.unwrap_err();
+    assert_eq!((error.code(), error.reason()), (Some(Code::Unavailable), "PAYOUTS_PAUSED"));
+    assert_eq!(fake.state().request_ids.len(), 1);
+}
+
+#[tokio::test]
 async fn a_token_about_to_end_is_renewed_by_one_of_many_callers() {
     let (fake, client, _serving) = Fake::start().await;
     fake.state().accepted = "access-1".to_owned();
