@@ -6,8 +6,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, receipt, search, task, verify,
-    withdraw, work,
+    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, payout, receipt, search, task,
+    verify, withdraw, work,
 };
 
 const AFTER_HELP: &str = "\
@@ -89,9 +89,12 @@ pub(crate) enum Command {
     Balance,
     /// List every movement of the balance.
     Statement(money::StatementArgs),
-    /// Take sats out: pays a Lightning invoice.
+    /// Take sats out: pays a Lightning invoice or address.
     #[command(args_conflicts_with_subcommands = true)]
     Withdraw(withdraw::WithdrawArgs),
+    /// Where you are paid out to, and from which balance on by itself.
+    #[command(subcommand)]
+    Payout(payout::PayoutCommand),
     /// Agents and their keys.
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -184,6 +187,12 @@ mod tests {
             "poa withdraw lnsb1 --wait",
             "poa withdraw show wdr_1",
             "poa withdraw list",
+            "poa withdraw alice@wallet.example --amount 500 --fee-limit 5 --wait",
+            "poa withdraw replace wdr_1 lnsb1 --wait",
+            "poa withdraw replace wdr_1",
+            "poa payout set alice@wallet.example --from 10,000",
+            "poa payout clear",
+            "poa payout show",
             "poa agent keygen agent.pem",
             "poa agent register counter --capability text.count",
             "poa agent run --capability text.count --timeout 5m --max-output 128KiB --concurrency 2 -- wc -w",
@@ -211,6 +220,14 @@ mod tests {
             "poa search suggest summ",
             "poa admin audit --token-file t",
             "poa admin reindex --token-file t",
+            "poa admin reconcile --full --token-file t",
+            "poa admin payouts pause drift --token-file t",
+            "poa admin payouts resume solved --token-file t",
+            "poa admin payouts show --token-file t",
+            "poa admin fees --token-file t",
+            "poa admin fees set 5% --token-file t",
+            "poa admin fees set 250bp --account acct_1 --from 2026-12-01 --token-file t",
+            "poa admin lnd-macaroons --lncli lncli --save-to /srv/lnd",
             "poa demo",
         ] {
             assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());
@@ -221,6 +238,14 @@ mod tests {
     fn a_password_cannot_be_given_on_the_command_line() {
         assert!(parse("poa login alice --password secret").is_err());
         assert!(parse("poa login alice secret").is_err());
+    }
+
+    #[test]
+    fn an_operator_names_his_token() {
+        for words in ["poa admin audit", "poa admin fees", "poa admin fees set 5%", "poa admin payouts show"]
+        {
+            assert!(parse(words).is_err(), "{words}");
+        }
     }
 
     #[test]

@@ -169,12 +169,18 @@ pub(crate) fn withdrawal(withdrawal: &Withdrawal) -> String {
         ("payment hash", hex::encode(&withdrawal.payment_hash)),
         ("asked for", time(withdrawal.create_time.as_ref())),
     ];
-    if !withdrawal.preimage.is_empty() {
-        rows.push(("preimage", hex::encode(&withdrawal.preimage)));
-    }
-    if !withdrawal.failure.is_empty() {
-        rows.push(("failure", plain(&withdrawal.failure)));
-    }
+    let mut optional = |name, value: &str| {
+        if !value.is_empty() {
+            rows.push((name, plain(value)));
+        }
+    };
+    optional("address", &withdrawal.lightning_address);
+    optional("begun", if withdrawal.automatic { "by itself, by the payout destination" } else { "" });
+    optional("route", if withdrawal.internal { "within this platform: nothing is sent" } else { "" });
+    optional("preimage", &hex::encode(&withdrawal.preimage));
+    optional("failure", &withdrawal.failure);
+    optional("replaces", &withdrawal.replaces);
+    optional("replaced by", &withdrawal.replaced_by);
     fields(&rows)
 }
 
@@ -198,6 +204,24 @@ mod tests {
         assert_eq!(criterion(&size(1, 9)), "1 to 9 bytes");
         let manual = Criterion { check: Some(Check::Manual("a\nb\u{7}".to_owned())) };
         assert_eq!(criterion(&manual), "a person judges: a b\u{fffd}");
+    }
+
+    #[test]
+    fn a_withdrawal_shows_how_it_was_paid_and_what_took_its_place() {
+        let made = Withdrawal { withdrawal_id: "wdr_1".to_owned(), state: 4, ..Withdrawal::default() };
+        let text = super::withdrawal(&made);
+        for absent in ["address", "route", "preimage", "replace"] {
+            assert!(!text.contains(absent), "{absent}: {text}");
+        }
+        let text = super::withdrawal(&Withdrawal {
+            lightning_address: "a@b.example".to_owned(),
+            replaced_by: "wdr_2".to_owned(),
+            internal: true,
+            ..made
+        });
+        for present in ["a@b.example", "nothing is sent", "replaced by   wdr_2"] {
+            assert!(text.contains(present), "{present}: {text}");
+        }
     }
 
     #[test]

@@ -1,13 +1,22 @@
-//! Amounts, spans and sizes as people type and read them.
+//! Amounts, fees, moments, spans and sizes as people type and read them.
 
 use std::str::FromStr;
 use std::time::Duration;
+
+use poa_sdk::Timestamp;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 use crate::failure::{Exit, Failure};
 
 /// Millisatoshi in a satoshi.
 const MSAT_PER_SAT: i64 = 1_000;
 const KIB: u64 = 1_024;
+/// Basis points in a per cent.
+const BASIS_POINTS_PER_CENT: i32 = 100;
+/// The contract's word for an account that has no fee of its own any more.
+const NO_OWN_FEE: i32 = -1;
 
 /// An amount from the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +26,14 @@ pub(crate) enum Amount {
     /// With a unit.
     Msat(i64),
 }
+
+/// A fee from the command line, in basis points; -1 for none of an account's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fee(pub(crate) i32);
+
+/// A moment from the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) Timestamp);
 
 /// A span from the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +121,64 @@ pub(crate) fn grouped(number: u64) -> String {
 /// Bytes for people.
 pub(crate) fn bytes(count: u64) -> String {
     format!("{} bytes", grouped(count))
+}
+
+// === impl Fee ===
+
+impl FromStr for Fee {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a fee: expected such as 5%, 2.25%, 250bp or `default`");
+        let lower = text.trim().to_ascii_lowercase();
+        if lower == "default" {
+            return Ok(Self(NO_OWN_FEE));
+        }
+        let points = if let Some(digits) = lower.strip_suffix("bp") {
+            whole(digits)
+        } else {
+            let (whole_part, part) = lower
+                .strip_suffix('%')
+                .map(str::trim)
+                .map(|digits| digits.split_once('.').unwrap_or((digits, "")))
+                .ok_or_else(wrong)?;
+            let part = (part.len() <= 2).then(|| whole(&format!("{part:0<2}"))).flatten();
+            whole(whole_part)
+                .and_then(|per_cent| per_cent.checked_mul(BASIS_POINTS_PER_CENT)?.checked_add(part?))
+        };
+        points.map(Self).ok_or_else(wrong)
+    }
+}
+
+/// A number of digits alone: no sign, nothing between them.
+fn whole(digits: &str) -> Option<i32> {
+    let digits = digits.trim();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// A fee for people: `2.25 %`.
+pub(crate) fn per_cent(basis_points: i32) -> String {
+    let (whole, part) = (basis_points / BASIS_POINTS_PER_CENT, basis_points % BASIS_POINTS_PER_CENT);
+    let fraction = if part == 0 { String::new() } else { format!(".{part:02}") };
+    format!("{whole}{} %", fraction.trim_end_matches('0'))
+}
+
+// === impl Moment ===
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let day = format_description!("[year]-[month]-[day]");
+        OffsetDateTime::parse(text, &Rfc3339)
+            .or_else(|_| Date::parse(text, day).map(|date| date.midnight().assume_utc()))
+            .map(Self)
+            .map_err(|_| {
+                format!(
+                    "`{text}` is not a moment: expected such as 2026-12-01 (0:00 UTC) or 2026-12-01T09:30:00Z"
+                )
+            })
+    }
 }
 
 // === impl Span ===
@@ -197,6 +272,29 @@ mod tests {
             assert_eq!(sats(msat), text);
         }
         assert_eq!(signed_sats(5_000), "+5 sat");
+    }
+
+    #[test]
+    fn fees_are_per_cent_or_basis_points() {
+        for (text, points) in
+            [("5%", 500), ("2.5 %", 250), ("2.25%", 225), ("0%", 0), ("250bp", 250), ("default", -1)]
+        {
+            assert_eq!(text.parse(), Ok(Fee(points)), "{text}");
+        }
+        for text in ["", "5", "%", "-1%", "-1bp", "2.255%", "five%", "1e2bp", "99999999%"] {
+            assert!(text.parse::<Fee>().is_err(), "{text}");
+        }
+        assert_eq!([500, 250, 225, 5, 0].map(per_cent), ["5 %", "2.5 %", "2.25 %", "0.05 %", "0 %"]);
+    }
+
+    #[test]
+    fn a_moment_is_a_day_or_a_time() {
+        let moment = |text: &str| text.parse::<Moment>().unwrap().0;
+        assert_eq!(moment("2026-12-01"), moment("2026-12-01T00:00:00Z"));
+        assert_eq!(moment("2026-12-01T01:00:00+01:00"), moment("2026-12-01"));
+        for text in ["", "tomorrow", "2026-13-01", "2026-12-01 09:30"] {
+            assert!(text.parse::<Moment>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use json::ToJson;
 pub use key::{AcceptanceTerms, AgentKey, KeyError, SigningError, WorkDone};
 pub use probe::{HttpAnswer, grpc_web, http_get};
 pub use stream::Patience;
-pub use times::{from_duration, from_time, rfc3339, to_duration};
+pub use times::{from_duration, from_time, rfc3339, to_duration, to_time};
 pub use trust::pinned_trust_root;
 
 /// What an LND node must allow the platform, for whoever bakes its macaroons.

@@ -11,6 +11,14 @@ pub fn from_time(time: &prost_types::Timestamp) -> Option<Timestamp> {
     Some(whole + time::Duration::nanoseconds(i64::from(time.nanos)))
 }
 
+/// A moment as the contract has it.
+pub fn to_time(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: time.unix_timestamp(),
+        nanos: i32::try_from(time.nanosecond()).unwrap_or(0),
+    }
+}
+
 /// A moment as RFC 3339 in UTC, such as `2026-11-22T10:24:03Z`.
 pub fn rfc3339(time: Timestamp) -> String {
     time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_else(|_| time.to_string())
@@ -39,6 +47,7 @@ mod tests {
     fn a_time_of_the_contract_is_written_in_utc() {
         let time = from_time(&prost_types::Timestamp { seconds: 1_795_343_043, nanos: 500_000_000 }).unwrap();
         assert_eq!(rfc3339(time), "2026-11-22T10:24:03.5Z");
+        assert_eq!(from_time(&to_time(time)), Some(time));
         assert_eq!(from_time(&prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }), None);
     }
 

@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use poa_sdk::Admin;
 use poa_sdk::api::escrow::LedgerAudit;
 
+use super::admin_lnd::{MacaroonArgs, macaroons};
+use super::admin_money::{self, FeesArgs, PayoutsCommand, ReconcileArgs};
 use crate::app::{App, secret_from};
 use crate::describe;
 use crate::failure::{Exit, Failure};
@@ -16,6 +18,16 @@ use crate::units::sats;
 pub(crate) enum AdminCommand {
     /// Check every invariant of the ledger. Exit code 7 where one is broken.
     Audit(AdminOptions),
+    /// Hold the ledger against the Lightning node, now. Exit code 7 where they differ, and payouts are paused then.
+    Reconcile(ReconcileArgs),
+    /// Pause payouts, or let them go on.
+    #[command(subcommand)]
+    Payouts(PayoutsCommand),
+    /// List the platform's fees, in force or to come, or set one.
+    #[command(args_conflicts_with_subcommands = true)]
+    Fees(FeesArgs),
+    /// Print the commands that make the macaroons with which the platform uses an LND node. Asks nobody.
+    LndMacaroons(MacaroonArgs),
     /// Empty the search index and have it built again.
     Reindex(AdminOptions),
 }
@@ -26,19 +38,27 @@ pub(crate) struct AdminOptions {
     #[arg(long, env = "POA_ADMIN_ENDPOINT", default_value = "http://localhost:9100", value_name = "URL")]
     admin_endpoint: String,
     /// The file with the operator's token, as the server writes it at its first start.
-    #[arg(long, env = "POA_ADMIN_TOKEN_FILE", value_name = "FILE")]
-    token_file: PathBuf,
+    #[arg(long, env = "POA_ADMIN_TOKEN_FILE", value_name = "FILE", required = true)]
+    token_file: Option<PathBuf>,
 }
 
 pub(crate) async fn run(app: &App, command: AdminCommand) -> Result<(), Failure> {
     match command {
         AdminCommand::Audit(options) => audit(app, &connect(app, options)?).await,
+        AdminCommand::Reconcile(args) => admin_money::reconcile(app, args).await,
+        AdminCommand::Payouts(command) => admin_money::payouts(app, command).await,
+        AdminCommand::Fees(args) => admin_money::fees(app, args).await,
+        AdminCommand::LndMacaroons(args) => macaroons(app, &args),
         AdminCommand::Reindex(options) => reindex(app, &connect(app, options)?).await,
     }
 }
 
-fn connect(app: &App, options: AdminOptions) -> Result<Admin, Failure> {
-    Ok(Admin::connect(app.dial(options.admin_endpoint)?, &secret_from(&options.token_file)?)?)
+/// The admin port, with the operator's token.
+pub(super) fn connect(app: &App, options: AdminOptions) -> Result<Admin, Failure> {
+    let file = options.token_file.ok_or_else(|| {
+        Failure::new(Exit::Usage, "who is the operator?").hint("give the token with --token-file FILE")
+    })?;
+    Ok(Admin::connect(app.dial(options.admin_endpoint)?, &secret_from(&file)?)?)
 }
 
 async fn reindex(app: &App, admin: &Admin) -> Result<(), Failure> {

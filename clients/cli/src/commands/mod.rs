@@ -2,6 +2,8 @@
 
 pub(crate) mod account;
 pub(crate) mod admin;
+mod admin_lnd;
+mod admin_money;
 pub(crate) mod agent;
 pub(crate) mod agent_run;
 pub(crate) mod demo;
@@ -15,6 +17,7 @@ pub(crate) mod hire;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod money;
+pub(crate) mod payout;
 pub(crate) mod receipt;
 pub(crate) mod search;
 pub(crate) mod task;
@@ -40,6 +43,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Balance => money::balance(app).await,
         Command::Statement(args) => money::statement(app, args).await,
         Command::Withdraw(args) => Box::pin(withdraw::run(app, args)).await,
+        Command::Payout(command) => payout::run(app, command).await,
         Command::Agent(command) => match command {
             AgentCommand::Keygen(args) => agent::keygen(app, args),
             AgentCommand::Register(args) => agent::register(app, args).await,

@@ -1,0 +1,88 @@
+//! `admin lnd-macaroons`: how to make what an LND node asks for, by least privilege.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use poa_sdk::lnd::Role;
+use serde_json::json;
+
+use crate::app::App;
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct MacaroonArgs {
+    /// How `lncli` is called on the node, with the options that it needs.
+    #[arg(long, default_value = "lncli", value_name = "COMMAND")]
+    lncli: String,
+    /// Where the macaroons are written to, on the machine of the node.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    save_to: PathBuf,
+}
+
+pub(super) fn macaroons(app: &App, args: &MacaroonArgs) -> Result<(), Failure> {
+    for role in Role::ALL {
+        let file = args.save_to.join(format!("{}.macaroon", role.as_str()));
+        let command = command(&args.lncli, &file, role);
+        app.out.either(
+            || {
+                json!({
+                    "role": role.as_str(), "file": file.display().to_string(), "command": command,
+                    "permissions": role.permissions(),
+                })
+            },
+            || format!("# {}\n{command}", purpose(role)),
+        )?;
+    }
+    app.out.progress(
+        "None of them can open a channel, move on-chain funds or delete a payment. Copy the files to the escrow server, readable by its user alone.",
+    );
+    Ok(())
+}
+
+fn purpose(role: Role) -> &'static str {
+    match role {
+        Role::Invoices => "Makes, settles, cancels and watches invoices.",
+        Role::Payouts => "Sends payments: the payout worker alone has it.",
+        Role::Reconciliation => "Reads what the node holds and has done.",
+    }
+}
+
+/// Two lines for a shell: make the macaroon, close its file to others.
+fn command(lncli: &str, file: &Path, role: Role) -> String {
+    let file = quoted(&file.display().to_string());
+    let permissions: String =
+        role.permissions().iter().map(|permission| format!(" \\\n    {permission}")).collect();
+    format!("{lncli} bakemacaroon --save_to={file}{permissions}\nchmod 600 {file}")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-~".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_names_every_permission_of_its_macaroon_and_no_other() {
+        for role in Role::ALL {
+            let made = command("lncli --network=regtest", Path::new("keys/m.macaroon"), role);
+            let words: Vec<&str> = made.split_whitespace().filter(|word| *word != "\\").collect();
+            assert_eq!(
+                words[..4],
+                ["lncli", "--network=regtest", "bakemacaroon", "--save_to=keys/m.macaroon"]
+            );
+            let (permissions, rest) = words[4..].split_at(role.permissions().len());
+            assert_eq!(permissions, role.permissions());
+            assert_eq!(rest, ["chmod", "600", "keys/m.macaroon"]);
+        }
+    }
+
+    #[test]
+    fn a_folder_with_blanks_is_one_word_of_the_shell() {
+        assert_eq!(quoted("/a b/it's"), r"'/a b/it'\''s'");
+        assert_eq!(quoted("/srv/lnd/invoices.macaroon"), "/srv/lnd/invoices.macaroon");
+    }
+}
