@@ -198,6 +198,8 @@ mod tests {
             "poa agent run --capability text.count --timeout 5m --max-output 128KiB --concurrency 2 -- wc -w",
             "poa hire Count --capability text.count --input - --price 100 --schema s.json --wait",
             "poa hire Count --capability text.count --price 100 --dry-run",
+            "poa hire Count --capability text.count --input - --price 100 --funding hold-invoice --faucet --wait",
+            "poa task list --state awaiting-funds",
             "poa feed --capability a --capability b",
             "poa claim task_1 --agent agent_1",
             "poa submit task_1 --result out.json",

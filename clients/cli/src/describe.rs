@@ -7,6 +7,7 @@ use poa_sdk::api::task::waiting::Actor;
 use poa_sdk::api::task::{ContentSummary, Criterion, OpenTask, ReleasePolicy, Task, Waiting};
 use poa_sdk::{from_time, rfc3339};
 
+use crate::commands::funding::{invoice_of_task, of_task};
 use crate::output::{fields, one_line, plain};
 use crate::units::{bytes, sats};
 
@@ -88,6 +89,8 @@ pub(crate) fn task(task: &Task) -> String {
     let mut optional = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
     optional("criteria", (!task.criteria.is_empty()).then(|| criteria(&task.criteria)));
     optional("for agent", (!task.direct_agent_id.is_empty()).then(|| task.direct_agent_id.clone()));
+    optional("funding", of_task(task));
+    optional("invoice", invoice_of_task(task));
     optional("escrow", (!task.escrow_id.is_empty()).then(|| task.escrow_id.clone()));
     optional(
         "claim",
@@ -112,7 +115,7 @@ pub(crate) fn task(task: &Task) -> String {
 /// A task on one line, for lists.
 pub(crate) fn task_line(task: &Task) -> String {
     let state = state(task.state().as_str_name());
-    format!("{}  {state:<10} {:>14}  {}", task.task_id, sats(task.price_msat), one_line(&task.title))
+    format!("{}  {state:<14} {:>14}  {}", task.task_id, sats(task.price_msat), one_line(&task.title))
 }
 
 /// An open task on one line.

@@ -59,7 +59,9 @@ impl Exit {
             Code::Unauthenticated | Code::PermissionDenied => Self::NotSignedIn,
             Code::NotFound if error.reason() == "NO_OPEN_TASK" => Self::Refused,
             Code::NotFound => Self::NotFound,
-            Code::InvalidArgument if matches!(error.reason(), "INVOICE_REFUSED" | "SIGNATURE_INVALID") => {
+            Code::InvalidArgument
+                if matches!(error.reason(), "INVOICE_REFUSED" | "ADDRESS_REFUSED" | "SIGNATURE_INVALID") =>
+            {
                 Self::Refused
             }
             Code::InvalidArgument | Code::OutOfRange => Self::Usage,
@@ -145,6 +147,17 @@ impl From<Error> for Failure {
             }
             (Some(Code::Unauthenticated), _) => Some("not signed in any more: run `poa login`".to_owned()),
             (_, "INSUFFICIENT_FUNDS") => Some("put sats in: run `poa deposit AMOUNT`".to_owned()),
+            (_, "PAYOUTS_PAUSED") => {
+                Some("nothing was done, and your sats are where they were: try again later".to_owned())
+            }
+            (_, "HOLD_INVOICE_UNAVAILABLE") => Some(
+                "fund it from your balance, without --funding; or ask for shorter times or a higher price"
+                    .to_owned(),
+            ),
+            (_, "WITHDRAWAL_STATE") => {
+                Some("only a failed one is replaced, and once: see `poa withdraw list`".to_owned())
+            }
+            (_, "FEE_STARTED") => Some("set another one from a later moment on: --from MOMENT".to_owned()),
             (_, "USERNAME_TAKEN") => Some("take another name, or sign in: run `poa login`".to_owned()),
             (_, "NO_OPEN_TASK") => Some("wait for one: run `poa feed`".to_owned()),
             (Some(Code::Unavailable), _) => {

@@ -10,11 +10,12 @@ use poa_sdk::api::task::{Content, CreateTaskRequest, Criterion, ReleasePolicy, S
 use poa_sdk::{Session, ToJson as _, to_duration};
 
 use super::deposit::WATCH_PATIENCE;
+use super::funding::{self, Funding};
 use crate::app::{App, MAX_INLINE_BYTES, read_file, write_file};
 use crate::describe;
 use crate::failure::{Exit, Failure};
 use crate::output::{fields, one_line};
-use crate::units::{Amount, Size, Span, sats};
+use crate::units::{Amount, Size, Span, per_cent, sats};
 
 /// Bytes of a JSON schema, as the contract has it.
 const MAX_SCHEMA_BYTES: usize = 16 * 1024;
@@ -35,6 +36,12 @@ pub(crate) struct HireArgs {
     /// What you pay, fee included.
     #[arg(long, value_name = "AMOUNT")]
     price: Amount,
+    /// Where the price comes from.
+    #[arg(long, value_enum, default_value_t = Funding::Balance, value_name = "FROM")]
+    funding: Funding,
+    /// Have the faucet of the simulated network pay the hold invoice.
+    #[arg(long, conflicts_with = "dry_run")]
+    faucet: bool,
     #[command(flatten)]
     criteria: CriteriaArgs,
     /// When the sats are released [default: on attestation where a machine can check, else on acceptance].
@@ -97,6 +104,10 @@ pub(crate) enum Policy {
 
 pub(crate) async fn run(app: &App, args: HireArgs) -> Result<(), Failure> {
     let price_msat = app.msat(args.price)?;
+    if args.faucet && args.funding == Funding::Balance {
+        return Err(Failure::new(Exit::Usage, "there is no invoice that the faucet could pay")
+            .hint("say where the price comes from: `--funding hold-invoice`"));
+    }
     let session = app.session()?;
     if args.dry_run {
         return estimate(app, &session, price_msat).await;
@@ -126,30 +137,57 @@ pub(crate) async fn run(app: &App, args: HireArgs) -> Result<(), Failure> {
         open_duration: span(args.open_for),
         work_duration: span(args.work_for),
         review_duration: span(args.review_for),
-        ..Default::default()
+        funding: poa_sdk::api::task::Funding::from(args.funding).into(),
     };
     let task = session.create_task(request).await?;
+    if args.funding == Funding::HoldInvoice {
+        return hired_by_invoice(app, &session, task, args.faucet, args.wait, args.output).await;
+    }
     if !args.wait {
         app.out.show(&task, || describe::task(&task))?;
         app.out.progress(&format!("Follow it: `poa watch {}`", task.task_id));
         return Ok(());
     }
     app.out.progress(&format!("Hired: {} is held for {}.", sats(task.price_msat), task.task_id));
-    let ended = follow(app, &session, &task.task_id).await?;
+    let ended = follow(app, &session, &task.task_id, None).await?;
     deliver(app, &session, &ended, args.output).await
+}
+
+/// Goes on with a task whose price a wallet has still to lock.
+async fn hired_by_invoice(
+    app: &App,
+    session: &Session,
+    task: Task,
+    faucet: bool,
+    wait: bool,
+    output: Option<PathBuf>,
+) -> Result<(), Failure> {
+    let task = funding::invoiced(session, task).await?;
+    if !wait {
+        return funding::hand_over(app, session, &task, faucet).await;
+    }
+    // Whoever follows is told of the invoice, unless it is paid already.
+    let seen = if faucet {
+        funding::pay(app, session, &task).await?;
+        Some(&task)
+    } else {
+        None
+    };
+    let ended = follow(app, session, &task.task_id, seen).await?;
+    deliver(app, session, &ended, output).await
 }
 
 async fn estimate(app: &App, session: &Session, price_msat: i64) -> Result<(), Failure> {
     let estimate = session.estimate_fees(price_msat).await?;
     app.out.show(&estimate, || {
-        fields(&[
-            ("you pay", sats(price_msat)),
-            ("agent gets", sats(estimate.payee_msat)),
-            (
-                "fee",
-                format!("{} ({} %)", sats(estimate.fee_msat), f64::from(estimate.fee_basis_points) / 100.0),
-            ),
-        ])
+        let fee = format!("{} ({})", sats(estimate.fee_msat), per_cent(estimate.fee_basis_points));
+        let mut rows =
+            vec![("you pay", sats(price_msat)), ("agent gets", sats(estimate.payee_msat)), ("fee", fee)];
+        if let Some(change) = &estimate.change_time {
+            let next = per_cent(estimate.next_fee_basis_points);
+            rows.push(("later", format!("{next} from {} on", describe::time(Some(change)))));
+        }
+        fields(&rows)
     })
 }
 
@@ -180,16 +218,27 @@ fn criteria(args: &CriteriaArgs) -> Result<Vec<Criterion>, Failure> {
     Ok(checks.into_iter().map(|check| Criterion { check: Some(check) }).collect())
 }
 
-/// Follows a task to its end and says each step: on standard error for people, as JSON lines for scripts.
-pub(crate) async fn follow(app: &App, session: &Session, task_id: &str) -> Result<Task, Failure> {
+/// Follows a task to its end and says each step: on standard error for people, as JSON lines for scripts. What is known of
+/// it from before is not told again.
+pub(crate) async fn follow(
+    app: &App,
+    session: &Session,
+    task_id: &str,
+    known: Option<&Task>,
+) -> Result<Task, Failure> {
     let mut states = session.watch_task(task_id, WATCH_PATIENCE);
-    let mut last = None;
+    let mut last = known.cloned();
     while let Some(task) = states.next().await {
         let task = task?;
         if app.out.is_json() {
             app.out.show(&task, String::new)?;
-        } else if last.as_ref().map(Task::state) != Some(task.state()) {
-            app.out.progress(&step(&task));
+        } else {
+            if last.as_ref().map(Task::state) != Some(task.state()) {
+                app.out.progress(&step(&task));
+            }
+            if let Some(news) = funding::news(last.as_ref(), &task) {
+                app.out.progress(&news);
+            }
         }
         last = Some(task);
     }
@@ -220,7 +269,7 @@ async fn deliver(app: &App, session: &Session, ended: &Task, output: Option<Path
         let reason =
             if ended.note.is_empty() { String::new() } else { format!(": {}", one_line(&ended.note)) };
         let message = format!("the task ended as {state}{reason}");
-        return Err(Failure::new(Exit::Refused, message).hint("the sats are back: see `poa balance`"));
+        return Err(Failure::new(Exit::Refused, message).hint(funding::after(ended)));
     }
     let task = session.task(&ended.task_id).await?;
     let bytes = result_bytes(&task)?;

@@ -13,6 +13,7 @@ pub(crate) mod doctor;
 mod doctor_machine;
 mod doctor_mesh;
 pub(crate) mod faucet;
+pub(crate) mod funding;
 pub(crate) mod hire;
 pub(crate) mod keys;
 pub(crate) mod log;

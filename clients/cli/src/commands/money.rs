@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use poa_sdk::api::escrow::ledger_entry::Kind;
 use poa_sdk::api::escrow::{Escrow, LedgerEntry, ListLedgerEntriesRequest};
 
+use super::funding;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::fields;
@@ -66,8 +67,8 @@ fn line(entry: &LedgerEntry) -> String {
         Kind::WithdrawReserve => "withdrawal reserved",
         Kind::Withdraw => "withdrawal",
         Kind::WithdrawReturn => "withdrawal returned",
-        Kind::Fund => "locked for a task",
-        Kind::Transfer => "paid within",
+        Kind::Fund => "hold invoice taken",
+        Kind::Transfer => "withdrawal within",
     };
     format!(
         "{:<21} {kind:<20} {:>16} {:>16}  {}",
@@ -97,6 +98,7 @@ fn show(escrow: &Escrow) -> String {
     if !escrow.payee_id.is_empty() {
         rows.push(("payee", escrow.payee_id.clone()));
     }
+    rows.extend(funding::of_escrow(escrow));
     if escrow.end_time.is_some() {
         rows.push(("ended", describe::time(escrow.end_time.as_ref())));
     }

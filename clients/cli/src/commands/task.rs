@@ -74,6 +74,7 @@ pub(crate) enum Role {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum StateFilter {
     Funding,
+    AwaitingFunds,
     Open,
     Claimed,
     Submitted,
@@ -86,7 +87,7 @@ pub(crate) enum StateFilter {
 }
 
 pub(crate) async fn watch(app: &App, args: WatchArgs) -> Result<(), Failure> {
-    let ended = follow(app, &app.session()?, &args.task_id).await?;
+    let ended = follow(app, &app.session()?, &args.task_id, None).await?;
     app.out.progress(&format!("ended: {}", describe::state(ended.state().as_str_name())));
     Ok(())
 }
@@ -156,6 +157,7 @@ impl From<StateFilter> for State {
     fn from(filter: StateFilter) -> Self {
         match filter {
             StateFilter::Funding => Self::Funding,
+            StateFilter::AwaitingFunds => Self::AwaitingFunds,
             StateFilter::Open => Self::Open,
             StateFilter::Claimed => Self::Claimed,
             StateFilter::Submitted => Self::Submitted,
