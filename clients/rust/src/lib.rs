@@ -31,6 +31,8 @@ pub use stream::Patience;
 pub use times::{from_duration, from_time, rfc3339, to_duration, to_time};
 pub use trust::pinned_trust_root;
 
+/// How long a hold invoice locks sats, in blocks.
+pub use poa_common::hold;
 /// What an LND node must allow the platform, for whoever bakes its macaroons.
 pub use poa_common::lnd;
 /// Amounts, ids and time.

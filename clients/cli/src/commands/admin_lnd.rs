@@ -17,12 +17,16 @@ pub(crate) struct MacaroonArgs {
     /// Where the macaroons are written to, on the machine of the node.
     #[arg(long, default_value = ".", value_name = "DIR")]
     save_to: PathBuf,
+    /// The root key to derive them from, so that they can be revoked: `lncli deletemacaroonid N` [default: LND's own, which
+    /// cannot be deleted].
+    #[arg(long, value_name = "N")]
+    root_key_id: Option<u64>,
 }
 
 pub(super) fn macaroons(app: &App, args: &MacaroonArgs) -> Result<(), Failure> {
     for role in Role::ALL {
         let file = args.save_to.join(format!("{}.macaroon", role.as_str()));
-        let command = command(&args.lncli, &file, role);
+        let command = command(args, &file, role);
         app.out.either(
             || {
                 json!({
@@ -48,11 +52,13 @@ fn purpose(role: Role) -> &'static str {
 }
 
 /// Two lines for a shell: make the macaroon, close its file to others.
-fn command(lncli: &str, file: &Path, role: Role) -> String {
+fn command(args: &MacaroonArgs, file: &Path, role: Role) -> String {
+    let root_key = args.root_key_id.map(|id| format!(" --root_key_id={id}")).unwrap_or_default();
     let file = quoted(&file.display().to_string());
     let permissions: String =
         role.permissions().iter().map(|permission| format!(" \\\n    {permission}")).collect();
-    format!("{lncli} bakemacaroon --save_to={file}{permissions}\nchmod 600 {file}")
+    let lncli = &args.lncli;
+    format!("{lncli} bakemacaroon --save_to={file}{root_key}{permissions}\nchmod 600 {file}")
 }
 
 /// A word as a shell takes it.
@@ -67,14 +73,19 @@ mod tests {
 
     #[test]
     fn a_command_names_every_permission_of_its_macaroon_and_no_other() {
+        let args = MacaroonArgs {
+            lncli: "lncli --network=regtest".to_owned(),
+            save_to: PathBuf::new(),
+            root_key_id: Some(7),
+        };
         for role in Role::ALL {
-            let made = command("lncli --network=regtest", Path::new("keys/m.macaroon"), role);
+            let made = command(&args, Path::new("keys/m.macaroon"), role);
             let words: Vec<&str> = made.split_whitespace().filter(|word| *word != "\\").collect();
             assert_eq!(
                 words[..4],
                 ["lncli", "--network=regtest", "bakemacaroon", "--save_to=keys/m.macaroon"]
             );
-            let (permissions, rest) = words[4..].split_at(role.permissions().len());
+            let (permissions, rest) = words[5..].split_at(role.permissions().len());
             assert_eq!(permissions, role.permissions());
             assert_eq!(rest, ["chmod", "600", "keys/m.macaroon"]);
         }

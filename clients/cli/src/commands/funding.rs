@@ -9,6 +9,7 @@ use poa_sdk::api::escrow::escrow::State as EscrowState;
 use poa_sdk::api::escrow::{Escrow, HoldInvoice};
 use poa_sdk::api::task::task::State;
 use poa_sdk::api::task::{Funding as ApiFunding, FundingInvoice, ReleasePolicy, Task};
+use poa_sdk::hold::cltv_blocks;
 
 use super::deposit::WATCH_PATIENCE;
 use crate::app::App;
@@ -19,6 +20,11 @@ use crate::units::sats;
 
 /// How long the node may take to make an invoice. After that the task is watched by whoever wants to.
 const INVOICE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the contract has where a request names no span.
+const OPEN_UNSET: Duration = Duration::from_secs(86_400);
+const WORK_UNSET: Duration = Duration::from_secs(3_600);
+const REVIEW_UNSET: Duration = Duration::from_secs(86_400);
 
 /// Where a task's price comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,6 +42,21 @@ impl From<Funding> for ApiFunding {
             Funding::HoldInvoice => Self::HoldInvoice,
         }
     }
+}
+
+/// How many blocks the invoice of a task would lock the sats: the offer, the work and the review take so long, or what the
+/// contract has where they are unset.
+pub(super) fn lock_blocks([open, work, review]: [Option<Duration>; 3]) -> Result<u16, Failure> {
+    let seconds = |span: Option<Duration>, unset: Duration| {
+        u32::try_from(span.unwrap_or(unset).as_secs()).unwrap_or(u32::MAX)
+    };
+    cltv_blocks(seconds(open, OPEN_UNSET), seconds(work, WORK_UNSET), seconds(review, REVIEW_UNSET)).map_err(
+        |long| {
+            Failure::new(Exit::Refused, long.to_string()).hint(
+                "ask for shorter times (--open-for, --work-for, --review-for), or fund it from your balance",
+            )
+        },
+    )
 }
 
 /// The task once its invoice is there to be paid, or once it is past that.
@@ -278,6 +299,16 @@ mod tests {
         let said = news(Some(&waiting), &paid).unwrap();
         assert!(said.contains("until block 912") && said.contains("At block 876"), "{said}");
         assert_eq!(news(Some(&paid), &paid), None);
+    }
+
+    #[test]
+    fn a_task_that_takes_too_long_for_a_lock_is_refused_before_it_is_asked_for() {
+        let day = Some(Duration::from_secs(86_400));
+        assert_eq!(lock_blocks([None; 3]).unwrap(), 477, "a day, an hour, a day");
+        assert_eq!(lock_blocks([day, Some(Duration::from_secs(3_600)), day]).unwrap(), 477);
+        let week = Some(Duration::from_secs(7 * 86_400));
+        let refused = lock_blocks([week; 3]).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Refused, "{}", refused.message());
     }
 
     #[test]

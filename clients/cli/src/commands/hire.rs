@@ -19,6 +19,8 @@ use crate::units::{Amount, Size, Span, per_cent, sats};
 
 /// Bytes of a JSON schema, as the contract has it.
 const MAX_SCHEMA_BYTES: usize = 16 * 1024;
+/// Of the chain: one in ten minutes on average.
+const BLOCKS_PER_DAY: f64 = 144.0;
 
 #[derive(Debug, Args)]
 pub(crate) struct HireArgs {
@@ -50,15 +52,8 @@ pub(crate) struct HireArgs {
     /// Hire this agent alone.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "ID")]
     agent: String,
-    /// How long the offer stands [default: 1d].
-    #[arg(long, value_name = "SPAN")]
-    open_for: Option<Span>,
-    /// How long the agent may work [default: 1h].
-    #[arg(long, value_name = "SPAN")]
-    work_for: Option<Span>,
-    /// How long you may review [default: 1d].
-    #[arg(long, value_name = "SPAN")]
-    review_for: Option<Span>,
+    #[command(flatten)]
+    times: TimeArgs,
     /// Follow the task to its end and print the result.
     #[arg(long)]
     wait: bool,
@@ -68,6 +63,20 @@ pub(crate) struct HireArgs {
     /// Say what it would cost, and do nothing.
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
+}
+
+/// How long each step of the task may take.
+#[derive(Debug, Args)]
+pub(crate) struct TimeArgs {
+    /// How long the offer stands [default: 1d].
+    #[arg(long, value_name = "SPAN")]
+    open_for: Option<Span>,
+    /// How long the agent may work [default: 1h].
+    #[arg(long, value_name = "SPAN")]
+    work_for: Option<Span>,
+    /// How long you may review [default: 1d].
+    #[arg(long, value_name = "SPAN")]
+    review_for: Option<Span>,
 }
 
 /// What the result must be. All criteria must hold; they are numbered from 0 in this order.
@@ -110,7 +119,7 @@ pub(crate) async fn run(app: &App, args: HireArgs) -> Result<(), Failure> {
     }
     let session = app.session()?;
     if args.dry_run {
-        return estimate(app, &session, price_msat).await;
+        return estimate(app, &session, price_msat, &args).await;
     }
     let path = args.input.ok_or_else(|| {
         Failure::new(Exit::Usage, "what does the agent work on?").hint("say it with --input FILE")
@@ -134,9 +143,9 @@ pub(crate) async fn run(app: &App, args: HireArgs) -> Result<(), Failure> {
         price_msat,
         release_policy: release_policy.into(),
         direct_agent_id: args.agent,
-        open_duration: span(args.open_for),
-        work_duration: span(args.work_for),
-        review_duration: span(args.review_for),
+        open_duration: span(args.times.open_for),
+        work_duration: span(args.times.work_for),
+        review_duration: span(args.times.review_for),
         funding: poa_sdk::api::task::Funding::from(args.funding).into(),
     };
     let task = session.create_task(request).await?;
@@ -177,12 +186,23 @@ async fn hired_by_invoice(
     deliver(app, session, &ended, output).await
 }
 
-async fn estimate(app: &App, session: &Session, price_msat: i64) -> Result<(), Failure> {
+async fn estimate(app: &App, session: &Session, price_msat: i64, args: &HireArgs) -> Result<(), Failure> {
+    let lock = match args.funding {
+        Funding::Balance => None,
+        Funding::HoldInvoice => {
+            let spans = [args.times.open_for, args.times.work_for, args.times.review_for];
+            Some(funding::lock_blocks(spans.map(|span| span.map(|span| span.0)))?)
+        }
+    };
     let estimate = session.estimate_fees(price_msat).await?;
     app.out.show(&estimate, || {
         let fee = format!("{} ({})", sats(estimate.fee_msat), per_cent(estimate.fee_basis_points));
         let mut rows =
             vec![("you pay", sats(price_msat)), ("agent gets", sats(estimate.payee_msat)), ("fee", fee)];
+        if let Some(blocks) = lock {
+            let days = f64::from(blocks) / BLOCKS_PER_DAY;
+            rows.push(("locked", format!("for {blocks} blocks at most, about {days:.1} days")));
+        }
         if let Some(change) = &estimate.change_time {
             let next = per_cent(estimate.next_fee_basis_points);
             rows.push(("later", format!("{next} from {} on", describe::time(Some(change)))));
