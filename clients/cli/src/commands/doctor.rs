@@ -16,7 +16,8 @@ pub(crate) struct DoctorArgs {
     /// http://localhost:3000].
     #[arg(long, env = "POA_ADMIN_ENDPOINT", value_delimiter = ',', value_name = "URL")]
     pub(super) admin_endpoint: Vec<String>,
-    /// The file with the operator's token, for the ledger's audit. Without it nobody is sent one.
+    /// The file with the operator's token, for the ledger, the Lightning node and payouts. Without it
+    /// nobody is sent one.
     #[arg(long, env = "POA_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
     /// The data folder of a mesh on this machine [default: where `poa-mesh` keeps it].
@@ -128,7 +129,7 @@ impl Report {
         json!({ "status": self.worst().word(), "checks": checks })
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let width = self.0.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
         let lines = self.0.iter().map(|finding| {
             let Finding { check, status, message, advice } = finding;

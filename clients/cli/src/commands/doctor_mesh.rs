@@ -8,11 +8,12 @@ use poa_sdk::api::auth::GetServerInfoResponse;
 use poa_sdk::api::task::ListTasksRequest;
 use poa_sdk::receipts::Checkpoint;
 use poa_sdk::{
-    Admin, Client, Code, Endpoint, Error, Network, Status, Timestamp, grpc_web, http_get, pinned_trust_root,
+    Client, Code, Endpoint, Error, Network, Status, Timestamp, grpc_web, http_get, pinned_trust_root,
 };
 
 use super::doctor::{DoctorArgs, Report};
-use crate::app::{App, secret_from};
+use super::doctor_money;
+use crate::app::App;
 use crate::trust::covers;
 
 /// How long an answer may take before it counts as none.
@@ -259,7 +260,7 @@ pub(super) async fn operators(app: &App, args: &DoctorArgs, data: Option<&Path>,
             }
         }
     }
-    audit(app, args, data, &open, report).await;
+    doctor_money::ledger(app, args, data, &open, report).await;
 }
 
 fn readiness(name: &str, status: u16, body: &[u8], report: &mut Report) {
@@ -279,61 +280,6 @@ fn readiness(name: &str, status: u16, body: &[u8], report: &mut Report) {
         () => "see its log",
     };
     report.problem("ready", format!("{name} is not ready: {said}"), advice);
-}
-
-async fn audit(app: &App, args: &DoctorArgs, data: Option<&Path>, admin: &[String], report: &mut Report) {
-    // One that lies in a folder is not taken unasked: whoever answers at a port of this machine would be sent it.
-    let Some(file) = &args.token_file else {
-        let known = data.map(|folder| folder.join("keys/admin.token")).filter(|file| file.is_file());
-        let file = known.map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
-        report.skipped("ledger", format!("not audited: give the operator's token with --token-file {file}"));
-        return;
-    };
-    let token = match secret_from(file) {
-        Ok(token) => token,
-        Err(failure) => {
-            report.skipped("ledger", format!("not audited: {}", failure.message()));
-            return;
-        }
-    };
-    let mut failed = None;
-    for uri in admin {
-        let audit = async {
-            let endpoint = app.dial(uri.clone()).map_err(|failure| failure.message().to_owned())?;
-            let admin = Admin::connect(endpoint, &token).map_err(|error| error.to_string())?;
-            match admin.audit_ledger().await {
-                Ok(audit) => Ok(Some(audit)),
-                // Another server's port.
-                Err(error) if error.code() == Some(Code::Unimplemented) => Ok(None),
-                Err(error) => Err(error.to_string()),
-            }
-        };
-        match audit.await {
-            Ok(None) => {}
-            Ok(Some(audit)) if audit.clean => {
-                let open = audit.open_escrows;
-                return report.ok("ledger", format!("clean: every invariant holds, {open} escrows are open"));
-            }
-            Ok(Some(audit)) => {
-                let broken: Vec<&str> = audit
-                    .checks
-                    .iter()
-                    .filter(|check| check.violations != 0)
-                    .map(|check| check.name.as_str())
-                    .collect();
-                let advice = "stop withdrawals, keep a copy of the database, and see `poa admin audit`";
-                return report.problem("ledger", format!("breaks {}", broken.join(", ")), advice);
-            }
-            Err(error) => failed = Some(error),
-        }
-    }
-    match failed {
-        Some(error) => {
-            let advice = "is the token that of this deployment? See keys/admin.token of its data folder";
-            report.problem("ledger", format!("cannot be audited: {error}"), advice);
-        }
-        None => report.skipped("ledger", "not audited: no admin port of the escrow server answers"),
-    }
 }
 
 /// An answer, or the error that it took too long.

@@ -12,6 +12,7 @@ pub(crate) mod deposit;
 pub(crate) mod doctor;
 mod doctor_machine;
 mod doctor_mesh;
+mod doctor_money;
 pub(crate) mod faucet;
 pub(crate) mod funding;
 pub(crate) mod hire;
