@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "this crate is linked into tests alone")]
 
 mod env;
+mod lnd;
 mod own_postgres;
 mod postgres;
 mod process;
@@ -9,6 +10,9 @@ mod proxy;
 mod wait;
 
 pub use env::{SeededEntropy, TestClock, env};
+pub use lnd::{
+    LndAttempt, LndCertificate, LndEffect, LndFault, LndOutsideInvoice, LndStandIn, LndStartup, PaymentPlan,
+};
 pub use own_postgres::{Greedy, OwnPostgres, Stop};
 pub use postgres::{Cluster, fresh_database, postgres};
 pub use process::{Process, ProcessSpec, binary};
