@@ -72,11 +72,6 @@ impl Script {
         faults.remove(place).map(|fault| fault.effect)
     }
 
-    /// How many faults still wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
     pub(super) fn note(&self, call: Call) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }

@@ -152,11 +152,6 @@ impl LndStandIn {
         self.shared.script.extend(faults);
     }
 
-    /// How many faults still wait for their call.
-    pub fn waiting_faults(&self) -> usize {
-        self.shared.script.waiting()
-    }
-
     /// What is between the client and the server: pauses, delays, cuts.
     pub fn proxy(&self) -> &FaultProxy {
         &self.shared.proxy

@@ -24,6 +24,10 @@ impl World for Fixture {
         self.env.now()
     }
 
+    fn balance_tolerance(&self) -> Msat {
+        Msat::ZERO
+    }
+
     fn pay_from_outside<'a>(&'a self, bolt11: &'a str) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(ready(self.lnd.pay(bolt11)))
     }

@@ -13,7 +13,7 @@ use poa_testkit::{LndOutsideInvoice, LndStandIn, TestClock, env};
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the impatient clients of these tests wait for an answer.
-pub(crate) const SHORT: Duration = Duration::from_millis(400);
+pub(crate) const SHORT: Duration = Duration::from_secs(1);
 /// The amount of most tests.
 pub(crate) const AMOUNT: Msat = Msat::new(10_000_000);
 
