@@ -63,6 +63,7 @@ for server in $SERVICES gateway; do
     fi
 done
 give "$DATA/keys/jwt.key" "$KEYS/auth" "$SERVER_UID"
+give "$DATA/keys/preimages.secret" "$KEYS/escrow" "$SERVER_UID"
 give "$DATA/keys/receipt.key" "$KEYS/attestation" "$SERVER_UID"
 give "$DATA/keys/log.key" "$KEYS/attestation" "$SERVER_UID"
 give "$DATA/keys/admin.token" "$KEYS/operator" "$SERVER_UID"

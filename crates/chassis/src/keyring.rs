@@ -7,6 +7,7 @@
 //! | `service-NAME.key` | that service | signs its service tokens |
 //! | `services.json` | all | the public keys of the services |
 //! | `NAME.secret` | that service | 32 random bytes: page tokens, derived secrets |
+//! | `preimages.secret` | escrow | 32 random bytes: seals the preimages of hold invoices |
 //! | `admin.token` | operators | the first admin credential |
 //! | `admin.sha256` | all | its digest, by which a server knows it |
 //!
@@ -32,6 +33,8 @@ use crate::error::Error;
 use crate::principal::Principal;
 use crate::token;
 
+/// The service that has a second secret, and what that one is for: it is kept apart from its database.
+const SEALED: (&str, &str) = ("escrow", "preimages");
 /// The operator's token.
 const ADMIN_TOKEN: &str = "admin.token";
 /// Its digest in hexadecimal, for servers that need not hold it.
@@ -89,6 +92,9 @@ pub fn provision(dir: &Path, services: &[&str], env: &Env) -> io::Result<()> {
         let key = signing_key(&dir.join(format!("service-{service}.key")), env)?;
         public.push(((*service).to_owned(), key.verifying_key()));
         create(&dir.join(format!("{service}.secret")), || env.random::<32>().to_vec())?;
+        if *service == SEALED.0 {
+            create(&dir.join(format!("{}.secret", SEALED.1)), || env.random::<32>().to_vec())?;
+        }
     }
     write_jwks(&dir.join("services.json"), &public)?;
     let admin = create(&dir.join(ADMIN_TOKEN), || {
@@ -168,6 +174,20 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content).and_then(|()| file.sync_all())
 }
 
+/// Reads a file that must be there.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path).map_err(|error| {
+        let hint = "run `poa-mesh init` to make a deployment's keys";
+        io::Error::new(error.kind(), format!("{}: {error}; {hint}", path.display()))
+    })
+}
+
+/// The 32 bytes of `NAME.secret`.
+fn read_secret(dir: &Path, name: &str) -> io::Result<[u8; 32]> {
+    let path = dir.join(format!("{name}.secret"));
+    read(&path)?.try_into().map_err(|_| unusable(&path))
+}
+
 fn unusable(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no usable key", path.display()))
 }
@@ -177,21 +197,14 @@ fn unusable(path: &Path) -> io::Error {
 impl Keyring {
     /// Opens the keys of one service. Everything must be there: see [`provision`].
     pub fn open(dir: &Path, service: &'static str, audience: &str, env: &Env) -> io::Result<Self> {
-        let read = |name: String| {
-            let path = dir.join(name);
-            fs::read(&path).map_err(|error| {
-                let hint = "run `poa-mesh init` to make a deployment's keys";
-                io::Error::new(error.kind(), format!("{}: {error}; {hint}", path.display()))
-            })
-        };
+        let read = |name: String| read(&dir.join(name));
         let key_file = format!("service-{service}.key");
         let pem = read(key_file.clone())?;
         let signing_key = std::str::from_utf8(&pem)
             .ok()
             .and_then(|text| SigningKey::from_pkcs8_pem(text).ok())
             .ok_or_else(|| unusable(&dir.join(key_file)))?;
-        let secret_file = format!("{service}.secret");
-        let secret = read(secret_file.clone())?.try_into().map_err(|_| unusable(&dir.join(secret_file)))?;
+        let secret = read_secret(dir, service)?;
         // The token itself where it is there, as in a folder that all share: it is what an operator replaces.
         let token = dir.join(ADMIN_TOKEN);
         let admin_digest = if token.exists() {
@@ -228,6 +241,11 @@ impl Keyring {
     /// The service's own 32 secret bytes, for page tokens and derived secrets.
     pub fn secret(&self) -> [u8; 32] {
         self.secret
+    }
+
+    /// The 32 bytes of the secret that seals preimages, which escrow alone has.
+    pub fn preimage_secret(&self) -> io::Result<[u8; 32]> {
+        read_secret(&self.dir, SEALED.1)
     }
 
     /// Checks an account's access token.
