@@ -156,7 +156,7 @@ fn withdrawal_pays(bob: &Poa) {
     assert_eq!(available(bob), before - 500_000 - fee);
 }
 
-fn available(person: &Poa) -> i64 {
+pub(crate) fn available(person: &Poa) -> i64 {
     let balance = person.json(&["balance"]);
     balance["available_msat"]
         .as_str()

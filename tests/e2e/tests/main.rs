@@ -6,5 +6,6 @@ mod grpc_web;
 mod guide;
 mod journey;
 mod kills;
+mod lightning;
 mod replicas;
 mod search;
