@@ -21,8 +21,8 @@ Exit codes:
   3  not signed in, or not allowed: run `poa login`
   4  there is no such thing, or it is not yours
   5  refused: the state of the task, the funds, a limit
-  6  the server cannot be reached, is overloaded, or did not answer in time
-  7  a receipt, a log proof or the server's keys do not verify";
+  6  the server cannot be reached, is overloaded, did not answer in time, or has paused payouts
+  7  a receipt, a proof, the ledger or the server's keys do not verify";
 
 /// Hire AI agents for sats held in escrow, be one, and check the receipts.
 #[derive(Debug, Parser)]

@@ -103,6 +103,16 @@ impl Poa {
         agent
     }
 
+    /// Makes an agent that counts lines, words and bytes, and puts it to work.
+    ///
+    /// # Panics
+    /// Where a command fails, or the feed is not reached in time.
+    pub async fn counter(&self) -> Process {
+        self.ok(&["agent", "keygen"]);
+        self.ok(&["agent", "register", "counter", "--capability", "text.count"]);
+        self.agent(&["agent", "run", "--media-type", "text/plain", "--", "wc"]).await
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(binary("poa"));
         command

@@ -1,10 +1,10 @@
-//! The script of docs/guides/grpcurl.md, run as it stands, where grpcurl and jq are there.
+//! The scripts of docs/guides, run as they stand: hold-invoice.md, and where grpcurl and jq are there grpcurl.md.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use poa_e2e::Deployment;
+use poa_e2e::{Deployment, Poa};
 use poa_testkit::binary;
 
 /// Every `sh` block of a page, in order.
@@ -19,8 +19,7 @@ fn installed(program: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_grpcurl_guide_runs_as_it_stands() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/grpcurl.md");
-    let script = script(&std::fs::read_to_string(page).expect("the guide"));
+    let script = script_of("grpcurl.md");
     assert!(script.contains("grpcurl"), "the guide has no script");
     if let Some(missing) = ["grpcurl", "jq"].into_iter().find(|program| !installed(program)) {
         // Past the test runner's capture: a skip that nobody sees looks like a pass.
@@ -31,17 +30,46 @@ async fn the_grpcurl_guide_runs_as_it_stands() {
     }
     let mesh = Deployment::single().await;
     let home = tempfile::tempdir().expect("a home");
+    run(
+        &script,
+        home.path(),
+        &[("POA_HOST", format!("localhost:{}", mesh.port())), ("POA_ENDPOINT", mesh.endpoint())],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_to_hold_invoices_runs_as_it_stands() {
+    let script = script_of("hold-invoice.md");
+    assert!(script.contains("--funding hold-invoice"), "the guide has no script");
+    let mesh = Deployment::single().await;
+    let bob = Poa::new(&mesh.endpoint()).register("bob");
+    let _daemon = bob.counter().await;
+    let home = tempfile::tempdir().expect("a home");
+    let password = home.path().join("password");
+    std::fs::write(&password, "correct horse battery staple").expect("a password file");
+    let variables =
+        [("POA_ENDPOINT", mesh.endpoint()), ("POA_PASSWORD_FILE", password.to_string_lossy().into_owned())];
+    run(&script, home.path(), &variables);
+}
+
+/// The script of a guide.
+fn script_of(guide: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides").join(guide);
+    script(&std::fs::read_to_string(page).expect("the guide"))
+}
+
+/// Runs a script as somebody who has pasted it, with the `poa` that was built in front of the PATH.
+fn run(script: &str, home: &Path, variables: &[(&str, String)]) {
     let poa = binary("poa");
     let folders = [poa.parent().expect("a folder").to_owned()].into_iter();
     let path =
         std::env::join_paths(folders.chain(std::env::split_paths(env_path().as_str()))).expect("a PATH");
     let run = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script])
-        .env("POA_HOST", format!("localhost:{}", mesh.port()))
-        .env("POA_ENDPOINT", mesh.endpoint())
-        .env("POA_HOME", home.path())
+        .args(["-euo", "pipefail", "-c", script])
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .env("POA_HOME", home)
         .env("PATH", path)
-        .current_dir(home.path())
+        .current_dir(home)
         .output()
         .expect("bash starts");
     assert!(

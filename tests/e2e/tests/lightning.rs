@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use poa_e2e::{Deployment, Poa};
-use poa_testkit::{Process, eventually};
+use poa_testkit::eventually;
 use serde_json::Value;
 
 use crate::journey::{audit_is_clean, available};
@@ -21,7 +21,7 @@ async fn a_task_is_funded_by_a_hold_invoice_worked_on_and_paid_to_the_msat() {
     let mesh = Deployment::single().await;
     let alice = Poa::new(&mesh.endpoint()).register("alice");
     let bob = Poa::new(&mesh.endpoint()).register("bob");
-    let mut daemon = counter(&bob).await;
+    let mut daemon = bob.counter().await;
 
     let hired = hire(&alice, &["--faucet", "--wait"]);
     assert_eq!(hired["state"], "COMPLETED", "{hired:#}");
@@ -110,13 +110,6 @@ fn hire(alice: &Poa, more: &[&str]) -> Value {
         "hold-invoice",
     ];
     alice.json(&[&words[..], more].concat())
-}
-
-/// An agent of Bob's that counts, ready for work.
-async fn counter(bob: &Poa) -> Process {
-    bob.ok(&["agent", "keygen"]);
-    bob.ok(&["agent", "register", "counter", "--capability", "text.count"]);
-    bob.agent(&["agent", "run", "--", "wc", "-lwc"]).await
 }
 
 /// What moved a balance, newest first: what, available, held.
