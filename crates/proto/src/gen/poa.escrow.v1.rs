@@ -1867,6 +1867,25 @@ pub struct Reconciliation {
     /// Whether everything was looked at from the beginning.
     #[prost(bool, tag = "9")]
     pub full: bool,
+    /// The node, as it answered.
+    #[prost(message, optional, tag = "10")]
+    pub node: ::core::option::Option<NodeStatus>,
+}
+/// How the Lightning node stands.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NodeStatus {
+    /// Its public key, 33 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub node_id: ::prost::alloc::vec::Vec<u8>,
+    /// The height of the best block that it knows.
+    #[prost(int32, tag = "2")]
+    pub height: i32,
+    /// Whether it follows the chain: while it does not, its heights are stale.
+    #[prost(bool, tag = "3")]
+    pub synced: bool,
+    /// Whether tasks can be funded by hold invoices here: the node makes them, and they are not switched off.
+    #[prost(bool, tag = "4")]
+    pub hold_invoices: bool,
 }
 /// One difference between the ledger and the node.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
