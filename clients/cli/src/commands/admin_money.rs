@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 use poa_sdk::api::escrow::{
-    Drift, FeeSchedule, ListFeeSchedulesRequest, PayoutSwitch, Reconciliation, SetFeeScheduleRequest,
+    Drift, FeeSchedule, ListFeeSchedulesRequest, NodeStatus, PayoutSwitch, Reconciliation,
+    SetFeeScheduleRequest,
 };
 use poa_sdk::{Admin, to_time};
 
@@ -149,11 +150,18 @@ fn text_of(found: &Reconciliation) -> String {
         ("node holds", sats(found.assets_msat)),
         ("users are owed", sats(found.liabilities_msat)),
         ("compared", format!("{compared} invoices and payments {span}")),
+        ("node", found.node.as_ref().map_or_else(|| "-".to_owned(), node_text)),
         ("payouts", switch_text(&found.payouts.clone().unwrap_or_default())),
         ("as of", describe::time(found.reconcile_time.as_ref())),
     ]);
     let drifts = found.drifts.iter().map(|drift| format!("\n  {}", drift_text(drift)));
     format!("{rows}{}", drifts.collect::<String>())
+}
+
+fn node_text(node: &NodeStatus) -> String {
+    let chain = if node.synced { "follows the chain" } else { "DOES NOT FOLLOW the chain" };
+    let holds = if node.hold_invoices { "" } else { ", makes no hold invoices" };
+    format!("{} {chain}, at block {}{holds}", hex::encode(&node.node_id), node.height)
 }
 
 fn drift_text(drift: &Drift) -> String {

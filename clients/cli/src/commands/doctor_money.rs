@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use poa_sdk::api::escrow::{LedgerAudit, Reconciliation};
+use poa_sdk::api::escrow::{LedgerAudit, NodeStatus, Reconciliation};
 use poa_sdk::{Admin, Code, Error};
 
 use super::admin_money::switch_text;
@@ -99,12 +99,37 @@ fn reconciled(answer: Result<Reconciliation, Error>, report: &mut Report) {
         let advice = "see all of it with `poa admin reconcile --full`, and keep payouts paused until each line is explained";
         report.problem("reconciliation", difference(&found), advice);
     }
+    if let Some(node) = &found.node {
+        lightning(node, report);
+    }
     match &found.payouts {
         Some(switch) if switch.paused => {
             let advice = "where the reason is gone: `poa admin payouts resume REASON`";
             report.problem("payouts", switch_text(switch), advice);
         }
         Some(_) | None => report.ok("payouts", "go on"),
+    }
+}
+
+fn lightning(node: &NodeStatus, report: &mut Report) {
+    let height = node.height;
+    if node.synced {
+        report.ok("lightning", format!("the node follows the chain, at block {height}"));
+    } else {
+        let advice =
+            "is its chain backend up and synced? Until then expiries and locks are judged by an old height";
+        report.problem(
+            "lightning",
+            format!("the node does not follow the chain: it is at block {height}"),
+            advice,
+        );
+    }
+    if node.hold_invoices {
+        report.ok("hold invoices", "a task can be funded by one");
+    } else {
+        let advice =
+            "an LND needs store-final-htlc-resolutions=true, and escrow holds.enabled; a phoenixd makes none";
+        report.warning("hold invoices", "none are made: tasks are funded from balances alone", advice);
     }
 }
 
@@ -157,6 +182,18 @@ mod tests {
         {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn a_node_that_is_behind_is_a_problem_and_one_without_hold_invoices_is_worth_a_word() {
+        let with = |synced, hold_invoices| {
+            let node = NodeStatus { height: 900, synced, hold_invoices, ..NodeStatus::default() };
+            told(Ok(Reconciliation { clean: true, node: Some(node), ..Default::default() }))
+        };
+        assert!(with(true, true).contains("at block 900") && !with(true, true).contains("->"));
+        let text = with(false, false);
+        assert!(text.contains("problem  lightning") && text.contains("warning  hold invoices"), "{text}");
+        assert!(text.contains("store-final-htlc-resolutions=true"), "{text}");
     }
 
     #[test]
