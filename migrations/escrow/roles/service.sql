@@ -6,5 +6,9 @@
 GRANT USAGE ON SCHEMA public TO :role;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO :role;
 GRANT INSERT ON transfers, postings, mandates, releases TO :role;
-GRANT INSERT, UPDATE ON accounts, escrows, deposits, withdrawals TO :role;
+GRANT INSERT, UPDATE ON accounts, escrows, hold_invoices, deposits, withdrawals TO :role;
 GRANT INSERT, UPDATE ON fee_schedules TO :role;
+-- Events wait in one table, and are moved to their places in the other.
+GRANT INSERT, DELETE ON events_pending TO :role;
+GRANT INSERT ON events_published TO :role;
+GRANT UPDATE ON events_head TO :role;

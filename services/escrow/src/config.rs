@@ -3,11 +3,13 @@
 mod lightning;
 
 use poa_chassis::config::ServerConfig;
+use poa_common::Msat;
 use poa_storage::DatabaseConfig;
 use serde::{Deserialize, Serialize};
 
 pub use self::lightning::{LightningConfig, LndConfig, ProviderKind};
 pub use crate::domain::fee::BasisPoints;
+use crate::domain::hold_invoice::Limits;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Config {
     pub deposits: DepositConfig,
     /// Withdrawals.
     pub withdrawals: WithdrawalConfig,
+    /// Hold invoices that fund tasks.
+    pub holds: HoldConfig,
 }
 
 /// Deposits.
@@ -66,6 +70,74 @@ pub struct WithdrawalConfig {
     pub look_timeout_ms: u64,
 }
 
+/// Hold invoices that fund tasks. Each locked part of a payment takes one of the 483 places that a channel has in each
+/// direction, for as long as the task takes: so they are counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldConfig {
+    /// Whether new ones are made, where the node can. Default true.
+    pub enabled: bool,
+    /// How many parts may be locked or asked for at a time, of all payers. Default 362: a quarter of the 483 places stays
+    /// free.
+    pub max_parts_total: u32,
+    /// The same of one payer. Default 36, a tenth of all.
+    pub max_parts_per_payer: u32,
+    /// How many msat of one payer may be locked or asked for at a time. Default 5,000,000,000, which is 0.05 bitcoin.
+    pub max_msat_per_payer: i64,
+    /// The least price, in msat. Default 5,000,000, which is 5,000 sats: about ten times what a commitment transaction
+    /// cannot hold (dust), because parts of that kind are lost where a channel is closed.
+    pub min_msat: i64,
+    /// How long an invoice can be paid, in whole seconds. Default and most: 600.
+    pub invoice_expiry_seconds: u32,
+    /// How often all that are not at their end are looked up, in milliseconds; a hint is faster. Default 1,000.
+    pub poll_ms: u64,
+    /// How long a call of the node may take before its outcome counts as unknown, in milliseconds. Default 5,000.
+    pub call_timeout_ms: u64,
+    /// How long one look at an invoice may take before it is given up and made again, in milliseconds: more than the calls
+    /// of the node and the transactions in it take at their worst. Default 120,000.
+    pub look_timeout_ms: u64,
+}
+
+// === impl HoldConfig ===
+
+impl HoldConfig {
+    /// The longest that an invoice may be paid, in seconds: the price of a task is agreed at the moment.
+    const MAX_EXPIRY_SECONDS: u32 = 600;
+
+    /// What cannot work, naming the setting.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let rules = [
+            (
+                (1..=Self::MAX_EXPIRY_SECONDS).contains(&self.invoice_expiry_seconds),
+                "holds.invoice_expiry_seconds must be 1 to 600",
+            ),
+            (self.min_msat > 0, "holds.min_msat must be more than 0"),
+            (
+                self.max_msat_per_payer >= self.min_msat,
+                "holds.max_msat_per_payer must be at least holds.min_msat",
+            ),
+            (self.max_parts_per_payer > 0, "holds.max_parts_per_payer must be more than 0"),
+            (
+                self.max_parts_total >= self.max_parts_per_payer,
+                "holds.max_parts_total must be at least holds.max_parts_per_payer",
+            ),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, problem)) => Err(problem.to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// How much may be locked at a time.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_parts: self.max_parts_total,
+            max_parts_of_payer: self.max_parts_per_payer,
+            max_msat_of_payer: Msat::new(self.max_msat_per_payer),
+        }
+    }
+}
+
 // === Defaults ===
 
 impl Default for Config {
@@ -77,6 +149,7 @@ impl Default for Config {
             fee_basis_points: BasisPoints::DEFAULT,
             deposits: DepositConfig::default(),
             withdrawals: WithdrawalConfig::default(),
+            holds: HoldConfig::default(),
         }
     }
 }
@@ -96,6 +169,22 @@ impl Default for WithdrawalConfig {
             call_timeout_ms: 20_000,
             payment_seconds: 600,
             lost_margin_seconds: 600,
+            look_timeout_ms: 120_000,
+        }
+    }
+}
+
+impl Default for HoldConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_parts_total: 362,
+            max_parts_per_payer: 36,
+            max_msat_per_payer: 5_000_000_000,
+            min_msat: 5_000_000,
+            invoice_expiry_seconds: 600,
+            poll_ms: 1_000,
+            call_timeout_ms: 5_000,
             look_timeout_ms: 120_000,
         }
     }

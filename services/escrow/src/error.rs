@@ -6,6 +6,7 @@ use poa_chassis::Error as Chassis;
 use poa_common::{Code, FieldViolation, ServiceError};
 use poa_storage::Error as Storage;
 
+use crate::domain::hold_invoice::Unavailable;
 use crate::domain::invoice::Problem;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::Unauthorised;
@@ -45,6 +46,9 @@ pub enum Error {
         "the fee of this moment has begun and may be agreed in signed terms: set another one from a later moment on"
     )]
     FeeStarted,
+    /// A task that no hold invoice can fund.
+    #[error(transparent)]
+    HoldInvoice(#[from] Unavailable),
     /// A chain that allows no release.
     #[error("the receipt chain does not allow this release: {0}")]
     Release(#[from] Unauthorised),
@@ -103,7 +107,11 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::AlreadyRefunded(_) => (Code::FailedPrecondition, "ALREADY_REFUNDED"),
         Refusal::EscrowNotFound | Refusal::OtherTask => (Code::NotFound, "RESOURCE_NOT_FOUND"),
         Refusal::RequestIdReused => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
-        Refusal::TooManyWithdrawals { .. } => (Code::ResourceExhausted, "QUOTA_EXCEEDED"),
+        Refusal::FundingLost(_) => (Code::FailedPrecondition, "FUNDING_LOST"),
+        Refusal::EscrowState { .. } => (Code::FailedPrecondition, "ESCROW_STATE"),
+        Refusal::TooManyWithdrawals { .. } | Refusal::TooMuchLocked { .. } => {
+            (Code::ResourceExhausted, "QUOTA_EXCEEDED")
+        }
         Refusal::InvoiceAlreadyUsed => (Code::AlreadyExists, "INVOICE_ALREADY_USED"),
         Refusal::NotAnAccount | Refusal::OutOfRange => (Code::InvalidArgument, "FIELDS_INVALID"),
         Refusal::WrongState { .. } => (Code::Internal, "INTERNAL"),
@@ -119,7 +127,7 @@ impl ServiceError for Error {
             Self::NotFound { .. } => Code::NotFound,
             Self::PageTokenInvalid | Self::Invoice(_) => Code::InvalidArgument,
             Self::Quota { .. } => Code::ResourceExhausted,
-            Self::FeeStarted | Self::Release(_) => Code::FailedPrecondition,
+            Self::FeeStarted | Self::HoldInvoice(_) | Self::Release(_) => Code::FailedPrecondition,
         }
     }
 
@@ -133,6 +141,7 @@ impl ServiceError for Error {
             Self::Quota { .. } => "QUOTA_EXCEEDED",
             Self::Invoice(_) => "INVOICE_REFUSED",
             Self::FeeStarted => "FEE_STARTED",
+            Self::HoldInvoice(_) => "HOLD_INVOICE_UNAVAILABLE",
             Self::Release(_) => "RELEASE_NOT_AUTHORISED",
         }
     }
@@ -144,9 +153,14 @@ impl ServiceError for Error {
             Self::Refused(Refusal::InsufficientFunds { available, needed }) => {
                 vec![("available_msat", available.to_string()), ("needed_msat", needed.to_string())]
             }
-            Self::Refused(Refusal::AlreadyReleased(id) | Refusal::AlreadyRefunded(id)) => {
+            Self::Refused(
+                Refusal::AlreadyReleased(id) | Refusal::AlreadyRefunded(id) | Refusal::FundingLost(id),
+            ) => {
                 vec![("escrow_id", id.to_string())]
             }
+            Self::Refused(Refusal::EscrowState { state }) => vec![("state", (*state).to_owned())],
+            Self::Refused(Refusal::TooMuchLocked { limit }) => vec![("limit", limit.to_string())],
+            Self::HoldInvoice(problem) => problem.metadata(),
             Self::Refused(Refusal::EscrowNotFound | Refusal::OtherTask) => {
                 vec![("resource", "escrow".to_owned())]
             }
@@ -169,6 +183,7 @@ impl ServiceError for Error {
             | Self::Quota { .. }
             | Self::Invoice(_)
             | Self::FeeStarted
+            | Self::HoldInvoice(_)
             | Self::Release(_) => &[],
         }
     }
@@ -177,7 +192,8 @@ impl ServiceError for Error {
         match self {
             Self::Chassis(error) => error.retry_after(),
             // By then the oldest invoice may have expired, or a withdrawal ended.
-            Self::Quota { .. } | Self::Refused(Refusal::TooManyWithdrawals { .. }) => {
+            Self::Quota { .. }
+            | Self::Refused(Refusal::TooManyWithdrawals { .. } | Refusal::TooMuchLocked { .. }) => {
                 Some(Duration::from_secs(60))
             }
             Self::Storage(_)
@@ -186,6 +202,7 @@ impl ServiceError for Error {
             | Self::PageTokenInvalid
             | Self::Invoice(_)
             | Self::FeeStarted
+            | Self::HoldInvoice(_)
             | Self::Release(_) => None,
         }
     }
@@ -200,6 +217,7 @@ impl ServiceError for Error {
             | Self::Quota { .. }
             | Self::Invoice(_)
             | Self::FeeStarted
+            | Self::HoldInvoice(_)
             | Self::Release(_) => true,
         }
     }

@@ -9,7 +9,8 @@ use poa_chassis::failpoint::reach;
 use poa_storage::Error as Storage;
 
 use crate::domain::command::Reply;
-use crate::domain::{escrow, withdrawal};
+use crate::domain::escrow::{Escrow, State};
+use crate::domain::withdrawal;
 
 poa_chassis::failpoints! {
     /// Where this service can be told to die, to fail or to stall.
@@ -30,6 +31,62 @@ poa_chassis::failpoints! {
         VoidBeforeCommit = "escrow.void.before_commit",
         /// The tombstone of an escrow that never was is committed, and not answered.
         VoidCommitted = "escrow.void.committed",
+        /// The row of a hold invoice with its sealed preimage is written, and not committed.
+        PrepareBeforeCommit = "escrow.hold_invoice.prepare.before_commit",
+        /// The row of a hold invoice is committed, and the node not asked.
+        PrepareCommitted = "escrow.hold_invoice.prepare.committed",
+        /// The node is about to be asked for a hold invoice.
+        AddBeforeCall = "escrow.hold_invoice.add.before_call",
+        /// The node has made a hold invoice, and nothing is written of it.
+        AddCalled = "escrow.hold_invoice.add.called",
+        /// A hold invoice is written, and not committed.
+        MadeBeforeCommit = "escrow.hold_invoice.made.before_commit",
+        /// A hold invoice is committed, and not handed out.
+        MadeCommitted = "escrow.hold_invoice.made.committed",
+        /// The node is about to be asked for a hold invoice's state.
+        HoldLookupBeforeCall = "escrow.hold_invoice.lookup.before_call",
+        /// The node has told a hold invoice's state.
+        HoldLookupCalled = "escrow.hold_invoice.lookup.called",
+        /// What a hold invoice has locked is written, and not committed.
+        AcceptBeforeCommit = "escrow.hold_invoice.accept.before_commit",
+        /// What a hold invoice has locked is committed.
+        AcceptCommitted = "escrow.hold_invoice.accept.committed",
+        /// That the chain came to the guard height is written, and not committed.
+        GuardBeforeCommit = "escrow.hold_invoice.guard.before_commit",
+        /// That the chain came to the guard height is committed.
+        GuardCommitted = "escrow.hold_invoice.guard.committed",
+        /// The intent to take what is locked is written, and not committed.
+        SecureBeforeCommit = "escrow.hold_invoice.secure.before_commit",
+        /// The intent to take what is locked is committed, and the node not told.
+        SecureCommitted = "escrow.hold_invoice.secure.committed",
+        /// The node is about to be told to take what is locked.
+        TakeBeforeCall = "escrow.hold_invoice.settle.before_call",
+        /// The node was told to take what is locked, and its answer is not heard.
+        TakeCalled = "escrow.hold_invoice.settle.called",
+        /// The node is about to be asked whether what it took is final.
+        FinalityBeforeCall = "escrow.hold_invoice.finality.before_call",
+        /// The node has told whether what it took is final.
+        FinalityCalled = "escrow.hold_invoice.finality.called",
+        /// What came in by a hold invoice is booked, and that not committed.
+        FundBeforeCommit = "escrow.hold_invoice.fund.before_commit",
+        /// What came in by a hold invoice is booked.
+        FundCommitted = "escrow.hold_invoice.fund.committed",
+        /// The intent to give back what is locked is written, and not committed.
+        CancelingBeforeCommit = "escrow.hold_invoice.canceling.before_commit",
+        /// The intent to give back what is locked is committed, and the node not told.
+        CancelingCommitted = "escrow.hold_invoice.canceling.committed",
+        /// The node is about to be told to give back what is locked.
+        CancelBeforeCall = "escrow.hold_invoice.cancel.before_call",
+        /// The node was told to give back what is locked, and its answer is not heard.
+        CancelCalled = "escrow.hold_invoice.cancel.called",
+        /// That a hold invoice was given back is written, and not committed.
+        CanceledBeforeCommit = "escrow.hold_invoice.canceled.before_commit",
+        /// That a hold invoice was given back is committed.
+        CanceledCommitted = "escrow.hold_invoice.canceled.committed",
+        /// That what was locked is lost is written, and not committed.
+        LostBeforeCommit = "escrow.hold_invoice.lost.before_commit",
+        /// That what was locked is lost is committed.
+        LostCommitted = "escrow.hold_invoice.lost.committed",
         /// The node is about to be asked for an invoice.
         InvoiceBeforeCall = "escrow.deposit.invoice.before_call",
         /// The node has made an invoice, and nothing is written of it.
@@ -79,6 +136,11 @@ poa_chassis::failpoints! {
 
 /// The calls of the node, each by the points before and after it.
 impl Failpoint {
+    pub(crate) const ADD: (Self, Self) = (Self::AddBeforeCall, Self::AddCalled);
+    pub(crate) const HOLD_LOOKUP: (Self, Self) = (Self::HoldLookupBeforeCall, Self::HoldLookupCalled);
+    pub(crate) const TAKE: (Self, Self) = (Self::TakeBeforeCall, Self::TakeCalled);
+    pub(crate) const FINALITY: (Self, Self) = (Self::FinalityBeforeCall, Self::FinalityCalled);
+    pub(crate) const CANCEL: (Self, Self) = (Self::CancelBeforeCall, Self::CancelCalled);
     pub(crate) const INVOICE: (Self, Self) = (Self::InvoiceBeforeCall, Self::InvoiceCalled);
     pub(crate) const DEPOSIT_LOOKUP: (Self, Self) =
         (Self::DepositLookupBeforeCall, Self::DepositLookupCalled);
@@ -128,12 +190,7 @@ pub(crate) async fn ledger_committed<E>(reply: &Result<Reply, E>) -> Result<(), 
 /// The points before and after the COMMIT of the command that led to this row.
 fn around(reply: &Reply) -> (Failpoint, Failpoint) {
     match reply {
-        Reply::Escrow(escrow) => match escrow.state {
-            escrow::State::Held => (Failpoint::HoldBeforeCommit, Failpoint::HoldCommitted),
-            escrow::State::Released => (Failpoint::CaptureBeforeCommit, Failpoint::CaptureCommitted),
-            escrow::State::Refunded => (Failpoint::RefundBeforeCommit, Failpoint::RefundCommitted),
-            escrow::State::Void => (Failpoint::VoidBeforeCommit, Failpoint::VoidCommitted),
-        },
+        Reply::Escrow(escrow) => around_escrow(escrow),
         Reply::Deposit(_) => (Failpoint::CreditBeforeCommit, Failpoint::CreditCommitted),
         Reply::Withdrawal(row) => match row.state {
             withdrawal::State::Reserved | withdrawal::State::Dispatched => {
@@ -142,5 +199,28 @@ fn around(reply: &Reply) -> (Failpoint, Failpoint) {
             withdrawal::State::Succeeded => (Failpoint::SettleBeforeCommit, Failpoint::SettleCommitted),
             withdrawal::State::Failed => (Failpoint::ReturnBeforeCommit, Failpoint::ReturnCommitted),
         },
+    }
+}
+
+fn around_escrow(escrow: &Escrow) -> (Failpoint, Failpoint) {
+    let invoice = escrow.hold_invoice.as_ref();
+    match escrow.state {
+        State::Held if invoice.is_some() => (Failpoint::FundBeforeCommit, Failpoint::FundCommitted),
+        State::Held => (Failpoint::HoldBeforeCommit, Failpoint::HoldCommitted),
+        State::Released => (Failpoint::CaptureBeforeCommit, Failpoint::CaptureCommitted),
+        State::Refunded => (Failpoint::RefundBeforeCommit, Failpoint::RefundCommitted),
+        State::Void => (Failpoint::VoidBeforeCommit, Failpoint::VoidCommitted),
+        State::Awaiting if invoice.is_some_and(|invoice| invoice.bolt11.is_some()) => {
+            (Failpoint::MadeBeforeCommit, Failpoint::MadeCommitted)
+        }
+        State::Awaiting => (Failpoint::PrepareBeforeCommit, Failpoint::PrepareCommitted),
+        State::Accepted if invoice.is_some_and(|invoice| invoice.guard_time.is_some()) => {
+            (Failpoint::GuardBeforeCommit, Failpoint::GuardCommitted)
+        }
+        State::Accepted => (Failpoint::AcceptBeforeCommit, Failpoint::AcceptCommitted),
+        State::Settling => (Failpoint::SecureBeforeCommit, Failpoint::SecureCommitted),
+        State::Canceling => (Failpoint::CancelingBeforeCommit, Failpoint::CancelingCommitted),
+        State::Canceled => (Failpoint::CanceledBeforeCommit, Failpoint::CanceledCommitted),
+        State::FundingLost => (Failpoint::LostBeforeCommit, Failpoint::LostCommitted),
     }
 }

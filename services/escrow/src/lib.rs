@@ -8,6 +8,7 @@ mod domain;
 mod error;
 mod failpoint;
 mod fees;
+mod preimages;
 mod rpc;
 mod service;
 mod store;
@@ -23,15 +24,18 @@ use poa_proto::escrow::v1::escrow_internal_service_server::EscrowInternalService
 use poa_proto::escrow::v1::escrow_service_server::EscrowServiceServer;
 use poa_proto::escrow::v1::faucet_service_server::FaucetServiceServer;
 use poa_storage::Database;
+use poa_storage::events::{Events, EventsOptions};
 use tonic::service::Routes;
 
 pub use config::Config;
+pub use domain::hold_invoice::Unavailable;
 pub use domain::invoice::Problem;
 pub use domain::refusal::Refusal;
 pub use domain::release::Unauthorised;
 pub use error::Error;
 pub use failpoint::Failpoint;
 use lightning::Lightning;
+use preimages::Preimages;
 use rpc::Rpc;
 use service::{Parts, Service};
 use store::ledger::Ledger;
@@ -69,6 +73,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
 pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Result<App, BuildError> {
     poa_chassis::failpoint::arm::<Failpoint>()?;
     metrics::describe();
+    config.holds.check()?;
     let latches = [deps.readiness.latch("database"), deps.readiness.latch("lightning")];
     let db = Database::connect(&config.database, &store::MIGRATIONS).await?;
     let stopping = deps.lifecycle.stopping();
@@ -78,7 +83,18 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
             tracing::error!(%error, "the ledger's writer failed");
         }
     });
+    let (events, relay) = Events::spawn(&db, EventsOptions::default(), stopping);
+    deps.lifecycle.spawn("escrow event relay", async move {
+        if let Err(error) = relay.await {
+            tracing::error!(%error, "the event relay failed");
+        }
+    });
     let Lightning { provider, dispatcher, faucet } = lightning;
+    // Switched off or not: what was locked before is taken or given back.
+    let preimages = match provider.hold_invoices() {
+        Some(_) => Some(Preimages::new(&deps.keyring.preimage_secret()?)),
+        None => None,
+    };
     let node = tokio::time::timeout(NODE_PATIENCE, provider.info()).await??;
     Trust::new(deps.keyring.dir(), node.network).check_network()?;
     latches.iter().for_each(poa_chassis::Latch::ready);
@@ -93,6 +109,8 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
         provider,
         node,
         faucet,
+        preimages,
+        events,
         latches,
     }));
     worker::spawn(&service, dispatcher, &deps.lifecycle);

@@ -22,6 +22,12 @@ pub const WITHDRAWALS_LIVE: &str = "poa_escrow_withdrawals_live";
 pub const DISPATCHES: &str = "poa_escrow_payment_dispatches_total";
 /// Lookups of payments. Label `outcome`.
 pub const PAYMENT_LOOKUPS: &str = "poa_escrow_payment_lookups_total";
+/// Hold invoices that are not at their end, at the last pass. Label `state`.
+pub const HOLD_INVOICES_OPEN: &str = "poa_escrow_hold_invoices_open";
+/// Parts of payments that hold invoices have locked or asked for, at the last pass.
+pub const HOLD_INVOICE_PARTS: &str = "poa_escrow_hold_invoice_parts";
+/// What was seen of hold invoices and changed something. Label `seen`.
+pub const HOLD_INVOICES_SEEN: &str = "poa_escrow_hold_invoices_seen_total";
 /// Calls of the node that failed or were not answered in time. Label `call`.
 pub const NODE_FAILURES: &str = "poa_escrow_node_failures_total";
 /// What cannot be and was seen all the same: an operator must look. Label `what`.
@@ -38,6 +44,9 @@ pub(crate) fn describe() {
     describe_gauge!(WITHDRAWALS_LIVE, Count, "withdrawals that are not at their end, by state");
     describe_counter!(DISPATCHES, Count, "payments that the node was told to make, by outcome");
     describe_counter!(PAYMENT_LOOKUPS, Count, "lookups of payments, by outcome");
+    describe_gauge!(HOLD_INVOICES_OPEN, Count, "hold invoices that are not at their end, by state");
+    describe_gauge!(HOLD_INVOICE_PARTS, Count, "parts that hold invoices have locked or asked for");
+    describe_counter!(HOLD_INVOICES_SEEN, Count, "what was seen of hold invoices, by sight");
     describe_counter!(NODE_FAILURES, Count, "calls of the node that failed, by call");
     describe_counter!(ALARMS, Count, "what cannot be and was seen: look at once");
     describe_gauge!(AUDIT_VIOLATIONS, Count, "rows that break an invariant, at the last audit");
@@ -70,6 +79,18 @@ pub(crate) fn dispatched(outcome: &Outcome) {
 
 pub(crate) fn looked_up(outcome: &Outcome) {
     counter!(PAYMENT_LOOKUPS, "outcome" => outcome.as_str()).increment(1);
+}
+
+pub(crate) fn hold_invoices_open(state: &'static str, count: usize) {
+    gauge!(HOLD_INVOICES_OPEN, "state" => state).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+pub(crate) fn hold_invoice_parts(parts: u32) {
+    gauge!(HOLD_INVOICE_PARTS).set(f64::from(parts));
+}
+
+pub(crate) fn hold_invoice_seen(seen: &'static str) {
+    counter!(HOLD_INVOICES_SEEN, "seen" => seen).increment(1);
 }
 
 pub(crate) fn node_failed(call: &'static str) {

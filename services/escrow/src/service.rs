@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use poa_chassis::Latch;
 use poa_chassis::keyring::Keyring;
-use poa_common::{DepositId, Env};
+use poa_common::{DepositId, Env, EscrowId};
 use poa_payment::simulated::SimulatedNode;
-use poa_payment::{Info, Provider};
+use poa_payment::{Info, PaymentHash, Preimage, Provider};
 use poa_storage::Database;
+use poa_storage::events::Events;
 use poa_storage::page::Sealer;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::config::Config;
 use crate::fees::FeeBook;
+use crate::preimages::Preimages;
 use crate::store::ledger::Ledger;
 use crate::trust::Trust;
 
@@ -38,10 +40,16 @@ pub(crate) struct Service {
     pub(crate) pages: Sealer,
     /// Deposits that have changed: wakes the streams about them.
     pub(crate) changes: broadcast::Sender<DepositId>,
+    /// Escrows that hold invoices fund and that have changed: wakes the worker about them.
+    pub(crate) hold_changes: broadcast::Sender<EscrowId>,
+    /// What happened to them, for those who follow it.
+    pub(crate) events: Events,
     /// A withdrawal was reserved: wakes the payout worker.
     pub(crate) reserved: Notify,
     /// Room for streams.
     pub(crate) streams: Arc<Semaphore>,
+    /// None where the node makes no hold invoices.
+    pub(crate) preimages: Option<Preimages>,
     /// One audit at a time: it reads everything.
     pub(crate) audits: Semaphore,
     /// Keep the server ready as long as this lives.
@@ -58,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) node: Info,
     pub(crate) faucet: Option<SimulatedNode>,
+    pub(crate) preimages: Option<Preimages>,
+    pub(crate) events: Events,
     pub(crate) latches: [Latch; 2],
 }
 
@@ -65,12 +75,16 @@ pub(crate) struct Parts {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, env, keyring, db, ledger, provider, node, faucet, latches } = parts;
+        let Parts { config, env, keyring, db, ledger, provider, node, faucet, preimages, events, latches } =
+            parts;
         Self {
             trust: Trust::new(keyring.dir(), node.network),
             fees: FeeBook::new(config.fee_basis_points),
             pages: Sealer::new(&keyring.secret()),
             changes: broadcast::Sender::new(CHANGES),
+            hold_changes: broadcast::Sender::new(CHANGES),
+            events,
+            preimages,
             reserved: Notify::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             audits: Semaphore::new(1),
@@ -84,6 +98,16 @@ impl Service {
             faucet,
             _latches: latches,
         }
+    }
+
+    /// Tells the worker that an escrow which a hold invoice funds has changed.
+    pub(crate) fn hold_changed(&self, escrow: EscrowId) {
+        let _nobody_listens = self.hold_changes.send(escrow);
+    }
+
+    /// The preimage of a hold invoice; none where it does not open.
+    pub(crate) fn preimage(&self, escrow: EscrowId, hash: PaymentHash, sealed: &[u8]) -> Option<Preimage> {
+        self.preimages.as_ref()?.open(escrow, hash, sealed)
     }
 
     /// Tells the streams that a deposit has changed. That nobody listens is no error.

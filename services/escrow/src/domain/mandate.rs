@@ -1,7 +1,8 @@
 //! The mandate: what the payer agreed to when the sats were held. It bounds every later release.
 
+use poa_common::hold::{LockTooLong, cltv_blocks};
 use poa_common::{AccountId, AgentId, EscrowId, Msat, Network, TaskId, Timestamp, Violations};
-use proof_of_agent::{Digest, Rail, ReleasePolicy, Statement};
+use proof_of_agent::{Digest, Rail, ReleasePolicy, Statement, TermsOffered};
 
 use super::fee::{BasisPoints, Split, split};
 use super::fee_schedule::Fees;
@@ -17,6 +18,17 @@ pub(crate) struct Mandate {
     pub(crate) policy: ReleasePolicy,
     /// The one agent that may take the task, if it is not open to all.
     pub(crate) direct_agent: Option<AgentId>,
+    /// What funds it. Stands in the terms, and is not stored beside them.
+    pub(crate) funding: Funding,
+}
+
+/// What funds a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Funding {
+    /// The payer's balance.
+    Balance,
+    /// A hold invoice that locks the payer's sats for so many blocks.
+    HoldInvoice(Result<u16, LockTooLong>),
 }
 
 /// What a hold says beside the terms.
@@ -67,7 +79,6 @@ pub(crate) fn read(terms: &[u8], order: &Order, house: &House<'_>, wrong: &mut V
         (statement.context().task == order.task, "names another task"),
         (offered.requester == order.payer, "names another payer"),
         (offered.price_msat == order.amount, "names another price"),
-        (offered.rail == Rail::Balance, "is not funded from the balance"),
         (statement.context().network == house.network, "is of another network"),
         (fee.is_some(), "names another fee in basis points than this platform's"),
         (parts.is_some_and(|parts| offered.fee_msat == parts.fee), "names another fee than this platform's"),
@@ -88,10 +99,21 @@ pub(crate) fn read(terms: &[u8], order: &Order, house: &House<'_>, wrong: &mut V
             digest: statement.digest(),
             policy: offered.policy,
             direct_agent: offered.direct_agent,
+            funding: funding(offered),
         },
         fee,
         split,
     })
+}
+
+fn funding(offered: &TermsOffered) -> Funding {
+    let TermsOffered { expires_in_seconds, work_seconds, review_seconds, .. } = offered;
+    match offered.rail {
+        Rail::Balance => Funding::Balance,
+        Rail::HoldInvoice => {
+            Funding::HoldInvoice(cltv_blocks(*expires_in_seconds, *work_seconds, *review_seconds))
+        }
+    }
 }
 
 /// The name of a policy in the database.

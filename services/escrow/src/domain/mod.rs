@@ -7,6 +7,7 @@ pub(crate) mod deposit;
 pub(crate) mod escrow;
 pub(crate) mod fee;
 pub(crate) mod fee_schedule;
+pub(crate) mod hold_invoice;
 pub(crate) mod invoice;
 pub(crate) mod mandate;
 pub(crate) mod postings;

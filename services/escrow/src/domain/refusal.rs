@@ -21,6 +21,21 @@ pub enum Refusal {
     /// The payer has the sats back, or never will hold any.
     #[error("the escrow {0} was refunded already")]
     AlreadyRefunded(EscrowId),
+    /// The sats that were locked for it went back to the payer.
+    #[error("the sats that the hold invoice of {0} had locked went back to the payer: nothing was released")]
+    FundingLost(EscrowId),
+    /// Not in this state; it changes by itself.
+    #[error("the escrow is {state}, which does not allow this now")]
+    EscrowState {
+        /// The state that was found.
+        state: &'static str,
+    },
+    /// As many HTLCs or sats as hold invoices may lock at a time.
+    #[error("hold invoices have locked as much as they may, {limit}: wait until a task has ended")]
+    TooMuchLocked {
+        /// How many HTLCs, or msat.
+        limit: i64,
+    },
     /// No such escrow.
     #[error("there is no such escrow")]
     EscrowNotFound,

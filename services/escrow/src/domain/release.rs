@@ -2,7 +2,7 @@
 
 use poa_common::{AccountId, AgentId};
 use proof_of_agent::{
-    ChainError, DecisionKind, DidKey, Digest, Envelope, EnvelopeError, Rail, TrustRoot, authorises_release,
+    ChainError, DecisionKind, DidKey, Digest, Envelope, EnvelopeError, TrustRoot, authorises_release,
 };
 
 use super::escrow::Escrow;
@@ -67,7 +67,7 @@ pub(crate) fn authorise(
         (release.fee == escrow.fee && release.fee_bps == escrow.fee_basis_points, "fee"),
         (release.payee_net == escrow.payee_net, "payee's part"),
         (release.network == root.network(), "network"),
-        (release.rail == Rail::Balance, "rail"),
+        (release.rail == escrow.rail(), "rail"),
     ];
     if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
         return Err(Unauthorised::Mandate(what));

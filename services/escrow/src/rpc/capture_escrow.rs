@@ -1,4 +1,4 @@
-//! CaptureEscrow: pays whom the verified receipt chain names, whatever the caller says.
+//! CaptureEscrow: pays whom the verified receipt chain names, whatever the caller says. What is only locked is taken first.
 
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub(super) async fn handle(
         Verdict::Repeat => return Ok(answer(&escrow)),
         Verdict::AlreadyReleased => return Err(Refusal::AlreadyReleased(id).into()),
         Verdict::AlreadyRefunded => return Err(Refusal::AlreadyRefunded(id).into()),
+        Verdict::FundingLost => return Err(Refusal::FundingLost(id).into()),
+        Verdict::WrongState => return Err(Refusal::EscrowState { state: escrow.state.as_str() }.into()),
         Verdict::NotFound => return Err(Refusal::EscrowNotFound.into()),
     }
     let terms = escrow.terms.ok_or(Refusal::EscrowNotFound)?;
@@ -41,9 +43,11 @@ pub(super) async fn handle(
         evidence,
         transfer: service.env.new_id(),
         fee_transfer: service.env.new_id(),
+        event: service.env.new_id(),
         time: service.env.now(),
     };
     let released = service.ledger.escrow(Command::Capture(Box::new(capture))).await?;
+    service.hold_changed(id);
     Ok(answer(&released))
 }
 

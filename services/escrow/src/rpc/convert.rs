@@ -9,6 +9,7 @@ use crate::domain::deposit::{self, Deposit};
 use crate::domain::escrow::{self, Escrow};
 use crate::domain::fee::BasisPoints;
 use crate::domain::fee_schedule::Schedule;
+use crate::domain::hold_invoice::HoldInvoice;
 use crate::domain::postings::Kind;
 use crate::domain::withdrawal::{self, Withdrawal};
 use crate::error::Error;
@@ -103,6 +104,12 @@ pub(super) fn escrow(escrow: &Escrow) -> pb::Escrow {
         escrow::State::Released => pb::escrow::State::Released,
         escrow::State::Refunded => pb::escrow::State::Refunded,
         escrow::State::Void => pb::escrow::State::Void,
+        escrow::State::Awaiting => pb::escrow::State::Awaiting,
+        escrow::State::Accepted => pb::escrow::State::Accepted,
+        escrow::State::Settling => pb::escrow::State::Settling,
+        escrow::State::Canceling => pb::escrow::State::Canceling,
+        escrow::State::Canceled => pb::escrow::State::Canceled,
+        escrow::State::FundingLost => pb::escrow::State::FundingLost,
     };
     let account = |account: Option<AccountId>| account.map(|id| id.to_string()).unwrap_or_default();
     pb::Escrow {
@@ -115,7 +122,21 @@ pub(super) fn escrow(escrow: &Escrow) -> pb::Escrow {
         fee_msat: escrow.fee.get(),
         create_time: Some(timestamp(escrow.create_time)),
         end_time: escrow.end_time.map(timestamp),
-        hold_invoice: None,
+        hold_invoice: escrow.hold_invoice.as_ref().map(hold_invoice),
+    }
+}
+
+fn hold_invoice(invoice: &HoldInvoice) -> pb::HoldInvoice {
+    // No chain is that long.
+    let height = |blocks: u32| i32::try_from(blocks).unwrap_or(i32::MAX);
+    pb::HoldInvoice {
+        invoice: invoice.bolt11.clone().unwrap_or_default(),
+        payment_hash: invoice.hash.as_bytes().to_vec(),
+        expire_time: invoice.expire_time.map(timestamp),
+        paid_msat: invoice.memo.map_or(0, |memo| memo.paid.get()),
+        accept_time: invoice.memo.map(|memo| timestamp(memo.accept_time)),
+        expiry_height: invoice.memo.map_or(0, |memo| height(memo.expiry_height)),
+        guard_height: invoice.guard_height().map_or(0, height),
     }
 }
 
@@ -128,6 +149,7 @@ pub(super) fn entry(entry: &Entry) -> pb::LedgerEntry {
     let (kind, subject_id) = match entry.kind {
         Kind::Deposit => (Shown::Deposit, deposit()),
         Kind::Hold => (Shown::Hold, escrow()),
+        Kind::Fund => (Shown::Fund, escrow()),
         // The fee moves between accounts of the platform: no user's journal has one.
         Kind::Capture | Kind::Fee => (Shown::Capture, escrow()),
         Kind::Refund => (Shown::Refund, escrow()),

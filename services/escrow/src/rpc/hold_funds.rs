@@ -1,5 +1,7 @@
 //! HoldFunds: the payer's own token authorises it, once; the mandate bounds everything after.
 
+use std::sync::Arc;
+
 use poa_chassis::token::ACCESS_LIFETIME;
 use poa_chassis::{Error as Chassis, validate};
 use poa_common::{AccountId, EscrowId, TaskId, Timestamp, Violations};
@@ -7,11 +9,11 @@ use poa_proto::escrow::v1::{HoldFundsRequest, HoldFundsResponse};
 use proof_of_agent::dsse::statement_digest;
 use tonic::Request;
 
-use super::convert;
+use super::{convert, hold_by_invoice};
 use crate::domain::command::{Command, Hold};
 use crate::domain::escrow::{Escrow, State};
 use crate::domain::fee_schedule::{Fees, TERMS_LIFE};
-use crate::domain::mandate::{self, Agreed, House, Order};
+use crate::domain::mandate::{self, Agreed, Funding, House, Order};
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
 use crate::service::Service;
@@ -23,7 +25,7 @@ const _: () =
     assert!(TERMS_LIFE.as_secs() == ACCESS_LIFETIME.as_secs(), "terms are as old as a token, at most");
 
 pub(super) async fn handle(
-    service: &Service,
+    service: &Arc<Service>,
     request: Request<HoldFundsRequest>,
 ) -> Result<HoldFundsResponse, Error> {
     let message = request.into_inner();
@@ -41,9 +43,10 @@ pub(super) async fn handle(
     let order = Order { escrow, task, payer, amount: convert::msat(message.amount_msat) };
     if let Err(refused) = authorise(service, &message.payer_token, payer) {
         // A token is needed once. After that the same hold is answered to Task however late it asks: nothing moves.
-        return held_before(service, &order, &message.terms)
-            .await?
-            .map_or(Err(refused), |held| Ok(answer(&held)));
+        return match held_before(service, &order, &message.terms).await? {
+            Some(held) => hold_by_invoice::answer(service, held).await,
+            None => Err(refused),
+        };
     }
 
     let now = service.env.now();
@@ -52,12 +55,13 @@ pub(super) async fn handle(
         Err(wrong) => {
             // The fee may have changed since: what is held stays held as it was agreed.
             return match held_before(service, &order, &message.terms).await? {
-                Some(held) => Ok(answer(&held)),
+                Some(held) => hold_by_invoice::answer(service, held).await,
                 None => convert::refuse(wrong.into_vec()).and(Err(Refusal::OutOfRange.into())),
             };
         }
     };
     let Agreed { mandate, fee, split } = agreed;
+    let funding = mandate.funding;
     let hold = Hold {
         escrow,
         task,
@@ -69,8 +73,14 @@ pub(super) async fn handle(
         transfer: service.env.new_id(),
         time: now,
     };
-    let held = service.ledger.escrow(Command::Hold(Box::new(hold))).await?;
-    Ok(answer(&held))
+    let held = match funding {
+        Funding::Balance => service.ledger.escrow(Command::Hold(Box::new(hold))).await?,
+        Funding::HoldInvoice(lock) => match held_before(service, &order, &message.terms).await? {
+            Some(held) => held,
+            None => hold_by_invoice::begin(service, hold, lock).await?,
+        },
+    };
+    hold_by_invoice::answer(service, held).await
 }
 
 /// Holds the terms against the order and the platform's own. Fees that were read a moment ago may accept, and never refuse:
@@ -117,13 +127,16 @@ async fn held_before(service: &Service, order: &Order, terms: &[u8]) -> Result<O
     });
     match same.as_ref().map(|escrow| escrow.state) {
         Some(State::Refunded | State::Void) => Err(Refusal::AlreadyRefunded(order.escrow).into()),
-        Some(State::Held | State::Released) | None => Ok(same),
-    }
-}
-
-fn answer(held: &Escrow) -> HoldFundsResponse {
-    HoldFundsResponse {
-        escrow: Some(convert::escrow(held)),
-        transfer_id: convert::transfer(held.hold_transfer),
+        Some(State::FundingLost) => Err(Refusal::FundingLost(order.escrow).into()),
+        Some(
+            State::Held
+            | State::Released
+            | State::Awaiting
+            | State::Accepted
+            | State::Settling
+            | State::Canceling
+            | State::Canceled,
+        )
+        | None => Ok(same),
     }
 }

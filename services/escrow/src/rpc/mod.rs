@@ -14,6 +14,7 @@ mod get_escrow;
 mod get_payout_destination;
 mod get_reconciliation;
 mod get_withdrawal;
+mod hold_by_invoice;
 mod hold_funds;
 mod list_fee_schedules;
 mod list_ledger_entries;

@@ -1,4 +1,4 @@
-//! RefundEscrow: gives the sats back, or makes sure that none will ever be held.
+//! RefundEscrow: gives the sats back, has the node let go of them, or makes sure that none will ever be held.
 
 use poa_chassis::validate;
 use poa_common::{EscrowId, TaskId, Violations};
@@ -24,8 +24,15 @@ pub(super) async fn handle(
         convert::refuse(wrong.into_vec())?;
         return Err(Refusal::EscrowNotFound.into());
     };
-    let refund = Refund { escrow, task, transfer: service.env.new_id(), time: service.env.now() };
+    let refund = Refund {
+        escrow,
+        task,
+        transfer: service.env.new_id(),
+        event: service.env.new_id(),
+        time: service.env.now(),
+    };
     let refunded = service.ledger.escrow(Command::Refund(refund)).await?;
+    service.hold_changed(escrow);
     Ok(RefundEscrowResponse {
         escrow: Some(convert::escrow(&refunded)),
         transfer_id: convert::transfer(refunded.end_transfer),

@@ -2,13 +2,13 @@
 
 use poa_common::{AccountId, EscrowId, Msat, TaskId, TransferId, TypedId as _};
 use poa_storage::{Database, Error, Tx};
-use proof_of_agent::Digest;
+use proof_of_agent::{Digest, Rail};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::{corrupt, wrote};
-use crate::domain::escrow::{Escrow, State};
+use super::{corrupt, hold_invoices, wrote};
+use crate::domain::escrow::{Escrow, State, rail_name};
 use crate::domain::mandate::{Mandate, policy_name};
 use crate::domain::release::{Evidence, decision_name};
 
@@ -16,8 +16,9 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, task_id, state, payer_id, payee_id, amount_msat, fee_msat, payee_msat, fee_basis_points,
-                    terms_digest, hold_transfer, end_transfer, created_at, ended_at
-             FROM escrows ",
+                    terms_digest, hold_transfer, end_transfer, created_at, ended_at, ",
+            hold_invoices::columns!(),
+            " FROM escrows LEFT JOIN hold_invoices ON escrow_id = id ",
             $rest
         )
     };
@@ -43,13 +44,48 @@ pub(crate) async fn find_of(
     row.as_ref().map(escrow).transpose()
 }
 
+/// Those of these escrows that there are.
+pub(crate) async fn find_all(db: &Database, ids: &[Uuid]) -> Result<Vec<Escrow>, Error> {
+    let rows = sqlx::query(select!("WHERE id = ANY($1)")).bind(ids).fetch_all(db.read()).await?;
+    rows.iter().map(escrow).collect()
+}
+
+/// Escrows whose hold invoices are not at their end, oldest first.
+pub(crate) async fn open_hold_invoices(db: &Database, limit: i64) -> Result<Vec<Escrow>, Error> {
+    // As the index of these has it.
+    let open =
+        select!("WHERE state IN ('awaiting', 'accepted', 'settling', 'canceling') ORDER BY id LIMIT $1");
+    let rows = sqlx::query(open).bind(limit).fetch_all(db.read()).await?;
+    rows.iter().map(escrow).collect()
+}
+
 /// Locks escrows in the order of their ids, and reads them.
 pub(crate) async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Escrow>, Error> {
-    let rows = sqlx::query(select!("WHERE id = ANY($1) ORDER BY id FOR UPDATE"))
-        .bind(ids)
-        .fetch_all(tx.conn())
-        .await?;
-    rows.iter().map(escrow).collect()
+    let rows = sqlx::query(
+        "SELECT id, task_id, state, payer_id, payee_id, amount_msat, fee_msat, payee_msat, fee_basis_points,
+                terms_digest, hold_transfer, end_transfer, created_at, ended_at, rail
+         FROM escrows WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+    )
+    .bind(ids)
+    .fetch_all(tx.conn())
+    .await?;
+    let mut escrows = rows.iter().map(bare).collect::<Result<Vec<_>, Error>>()?;
+    let by_invoice: Vec<Uuid> = rows
+        .iter()
+        .zip(&escrows)
+        .filter(|(row, _)| {
+            row.try_get::<&str, _>("rail").is_ok_and(|rail| rail == rail_name(Rail::HoldInvoice))
+        })
+        .map(|(_, escrow)| escrow.id.uuid())
+        .collect();
+    if !by_invoice.is_empty() {
+        // After the lock, by a statement of its own: one that waited for the lock would join what was before.
+        let mut invoices = hold_invoices::of(tx, &by_invoice).await?;
+        for escrow in &mut escrows {
+            escrow.hold_invoice = invoices.remove(&escrow.id);
+        }
+    }
+    Ok(escrows)
 }
 
 /// Writes new escrows. Answers how many were new: fewer where another replica was first.
@@ -60,10 +96,11 @@ pub(crate) async fn insert(tx: &mut Tx, escrows: &[&Escrow]) -> Result<u64, Erro
         |value: fn(&Escrow) -> Msat| escrows.iter().map(|escrow| value(escrow).get()).collect::<Vec<_>>();
     let inserted = sqlx::query(
         "INSERT INTO escrows (id, task_id, state, payer_id, payee_id, amount_msat, fee_msat, payee_msat,
-                              fee_basis_points, terms_digest, hold_transfer, end_transfer, created_at, ended_at)
+                              fee_basis_points, terms_digest, hold_transfer, end_transfer, created_at, ended_at,
+                              rail)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[],
                               $8::bigint[], $9::int[], $10::bytea[], $11::uuid[], $12::uuid[], $13::timestamptz[],
-                              $14::timestamptz[])
+                              $14::timestamptz[], $15::text[])
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(escrows.iter().map(|escrow| escrow.id.uuid()).collect::<Vec<_>>())
@@ -80,25 +117,29 @@ pub(crate) async fn insert(tx: &mut Tx, escrows: &[&Escrow]) -> Result<u64, Erro
     .bind(column(|escrow| escrow.end_transfer.map(|id| id.uuid())))
     .bind(escrows.iter().map(|escrow| escrow.create_time).collect::<Vec<_>>())
     .bind(escrows.iter().map(|escrow| escrow.end_time).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|escrow| rail_name(escrow.rail())).collect::<Vec<_>>())
     .execute(tx.conn())
     .await?;
     Ok(inserted.rows_affected())
 }
 
-/// Writes what has changed of locked escrows.
-pub(crate) async fn update(tx: &mut Tx, escrows: &[&Escrow]) -> Result<(), Error> {
+/// Writes what has changed of locked escrows, each with the state that it was decided in: of a row that is in another one
+/// by now nothing is written, and the batch is given up.
+pub(crate) async fn update(tx: &mut Tx, escrows: &[(&Escrow, State)]) -> Result<(), Error> {
     let updated = sqlx::query(
-        "UPDATE escrows SET state = given.state, payee_id = given.payee_id, end_transfer = given.end_transfer,
-                            ended_at = given.ended_at
-         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::timestamptz[])
-              AS given (id, state, payee_id, end_transfer, ended_at)
-         WHERE escrows.id = given.id AND escrows.state = 'held'",
+        "UPDATE escrows SET state = given.state, payee_id = given.payee_id, hold_transfer = given.hold_transfer,
+                            end_transfer = given.end_transfer, ended_at = given.ended_at
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::timestamptz[])
+              AS given (id, was, state, payee_id, hold_transfer, end_transfer, ended_at)
+         WHERE escrows.id = given.id AND escrows.state = given.was",
     )
-    .bind(escrows.iter().map(|escrow| escrow.id.uuid()).collect::<Vec<_>>())
-    .bind(escrows.iter().map(|escrow| escrow.state.as_str()).collect::<Vec<_>>())
-    .bind(escrows.iter().map(|escrow| escrow.payee.map(|id| id.uuid())).collect::<Vec<_>>())
-    .bind(escrows.iter().map(|escrow| escrow.end_transfer.map(|id| id.uuid())).collect::<Vec<_>>())
-    .bind(escrows.iter().map(|escrow| escrow.end_time).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|(escrow, _)| escrow.id.uuid()).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|(_, was)| was.as_str()).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|(escrow, _)| escrow.state.as_str()).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|(escrow, _)| escrow.payee.map(|id| id.uuid())).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|(escrow, _)| escrow.hold_transfer.map(|id| id.uuid())).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|(escrow, _)| escrow.end_transfer.map(|id| id.uuid())).collect::<Vec<_>>())
+    .bind(escrows.iter().map(|(escrow, _)| escrow.end_time).collect::<Vec<_>>())
     .execute(tx.conn())
     .await?;
     wrote(updated.rows_affected(), escrows.len(), "a locked escrow")
@@ -147,6 +188,11 @@ pub(crate) async fn insert_releases(
 }
 
 fn escrow(row: &PgRow) -> Result<Escrow, Error> {
+    Ok(Escrow { hold_invoice: hold_invoices::joined(row)?, ..bare(row)? })
+}
+
+/// An escrow without its hold invoice.
+fn bare(row: &PgRow) -> Result<Escrow, Error> {
     let account = |column| -> Result<Option<AccountId>, Error> {
         Ok(row.try_get::<Option<Uuid>, _>(column)?.map(AccountId::from_uuid))
     };
@@ -172,5 +218,6 @@ fn escrow(row: &PgRow) -> Result<Escrow, Error> {
         end_transfer: transfer("end_transfer")?,
         create_time: row.try_get("created_at")?,
         end_time: row.try_get("ended_at")?,
+        hold_invoice: None,
     })
 }

@@ -6,6 +6,7 @@ pub(crate) mod deposits;
 pub(crate) mod entries;
 pub(crate) mod escrows;
 pub(crate) mod fees;
+pub(crate) mod hold_invoices;
 pub(crate) mod ledger;
 pub(crate) mod withdrawals;
 
@@ -13,6 +14,9 @@ use poa_storage::Error;
 
 /// The tables of this service.
 pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/escrow");
+
+/// The events about escrows that hold invoices fund.
+pub(crate) const TOPIC: &str = "escrow";
 
 /// What is stored and cannot be read: a bug, or somebody wrote into the database.
 fn corrupt(what: &'static str) -> Error {

@@ -1,7 +1,8 @@
-//! What runs at its own pace: the watchers of deposits, and the payouts.
+//! What runs at its own pace: the watchers of deposits and of hold invoices, and the payouts.
 
 mod deposits;
 pub(crate) mod dispatch;
+pub(crate) mod holds;
 mod payouts;
 mod tracks;
 
@@ -21,5 +22,6 @@ pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, lifecycle: &
     let stopping = lifecycle.stopping();
     lifecycle.spawn("deposit hints", deposits::follow(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("deposit poll", deposits::poll(Arc::clone(service), stopping.clone()));
+    lifecycle.spawn("hold invoices", holds::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping));
 }

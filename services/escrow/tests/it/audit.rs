@@ -50,7 +50,7 @@ async fn a_ledger_that_has_seen_everything_is_clean_and_its_figures_add_up() {
     let world = lived_in().await;
     let audit = world.audit().await;
     assert!(audit.clean, "{:?}", audit.checks);
-    assert_eq!(audit.checks.len(), 16);
+    assert_eq!(audit.checks.len(), 18);
     assert_eq!((audit.open_escrows, audit.fees_msat), (1, 10_000));
     // What came in, less what was sent with its fee, is what users and platform have.
     assert_eq!(audit.user_liabilities_msat + audit.fees_msat, 10_000_000 - 400_400);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use poa_common::{Msat, Network, TypedId as _};
 use poa_proto::escrow::v1::{HoldFundsRequest, escrow};
-use proof_of_agent::Rail;
 use tonic::Code;
 
 use crate::chain::{self, Job, hold, hold_request, job, offer_of, terms};
@@ -136,7 +135,6 @@ async fn terms_that_say_something_else_than_the_order_or_the_platform_are_refuse
         (terms.fee_bps, terms.fee_msat) = (400, Msat::new(4_000));
         terms.payee_net_msat = Msat::new(96_000);
     });
-    let held_invoice = with_terms(|terms| terms.rail = Rail::HoldInvoice);
     let real_money = offer_of(&world, job.task, Network::Mainnet, sound.clone());
     let real_money = HoldFundsRequest { terms: real_money.payload().to_vec(), ..hold_request(&job) };
     let others = terms(&world, other.account, job.escrow, 100_000);
@@ -154,7 +152,6 @@ async fn terms_that_say_something_else_than_the_order_or_the_platform_are_refuse
     for request in [
         dearer,
         cheaper,
-        held_invoice,
         real_money,
         others,
         other_escrow,

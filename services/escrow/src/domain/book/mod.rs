@@ -5,6 +5,7 @@
 
 mod deposits;
 mod escrows;
+mod holds;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ mod withdrawals;
 
 use std::collections::BTreeMap;
 
-use poa_common::{AccountId, DepositId, EscrowId, Msat, TransferId, WithdrawalId};
+use poa_common::{AccountId, DepositId, EscrowId, EventId, Msat, Timestamp, TransferId, WithdrawalId};
 use uuid::Uuid;
 
 pub(crate) use self::shelf::Shelf;
@@ -20,6 +21,7 @@ use super::account::{Account, Owner};
 use super::command::{Command, Reply};
 use super::deposit::Deposit;
 use super::escrow::Escrow;
+use super::hold_invoice::Load;
 use super::mandate::Mandate;
 use super::postings::Transfer;
 use super::refusal::Refusal;
@@ -35,6 +37,12 @@ pub(crate) struct Book {
     pub(crate) withdrawals: Shelf<WithdrawalId, Withdrawal>,
     /// How many withdrawals are on their way, of accounts that ask for another.
     pub(crate) live_withdrawals: BTreeMap<AccountId, u32>,
+    /// What open hold invoices have locked, by payer: read where another one is made or paid.
+    pub(crate) locked: BTreeMap<AccountId, Load>,
+    /// Sealed preimages of new hold invoices.
+    pub(crate) preimages: Vec<(EscrowId, Vec<u8>)>,
+    /// What happened to escrows that hold invoices fund, in the order in which it was decided.
+    pub(crate) events: Vec<Event>,
     /// Mandates of new escrows.
     pub(crate) mandates: Vec<(EscrowId, Mandate)>,
     /// To whom was released, and what allowed it.
@@ -43,6 +51,16 @@ pub(crate) struct Book {
     pub(crate) transfers: Vec<Transfer>,
     /// Their postings, with their places in the accounts.
     pub(crate) lines: Vec<Line>,
+}
+
+/// A change of an escrow, for those who follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) id: EventId,
+    pub(crate) escrow: EscrowId,
+    /// The state that it led to, or what else happened.
+    pub(crate) kind: &'static str,
+    pub(crate) time: Timestamp,
 }
 
 /// A posting at its place in the journal of its account.
@@ -65,6 +83,11 @@ impl Book {
             Command::Hold(hold) => self.hold(hold).map(|escrow| Reply::Escrow(Box::new(escrow))),
             Command::Capture(capture) => self.capture(capture).map(|escrow| Reply::Escrow(Box::new(escrow))),
             Command::Refund(refund) => self.refund(refund).map(|escrow| Reply::Escrow(Box::new(escrow))),
+            Command::HoldByInvoice(hold) => {
+                self.hold_by_invoice(hold).map(|escrow| Reply::Escrow(Box::new(escrow)))
+            }
+            Command::Secure(secure) => self.secure(secure).map(|escrow| Reply::Escrow(Box::new(escrow))),
+            Command::Observe(observe) => self.observe(observe).map(|escrow| Reply::Escrow(Box::new(escrow))),
             Command::CreditDeposit(credit) => {
                 self.credit(credit).map(|deposit| Reply::Deposit(Box::new(deposit)))
             }

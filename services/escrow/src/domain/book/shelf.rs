@@ -9,18 +9,23 @@ pub(crate) struct Shelf<K, V>(BTreeMap<K, Row<V>>);
 #[derive(Debug)]
 struct Row<V> {
     value: V,
-    /// Whether the database has it.
-    stored: bool,
+    /// What the database has.
+    stored: Option<V>,
     /// Whether it differs from what the database has.
     changed: bool,
 }
 
 // === impl Shelf ===
 
-impl<K: Ord, V> Shelf<K, V> {
+impl<K: Ord, V: Clone> Shelf<K, V> {
     /// Puts in what the database has.
     pub(crate) fn load(&mut self, key: K, value: V) {
-        self.0.insert(key, Row { value, stored: true, changed: false });
+        self.0.insert(key, Row { stored: Some(value.clone()), value, changed: false });
+    }
+
+    /// What the database has of a key, whatever commands have made of it.
+    pub(crate) fn stored(&self, key: &K) -> Option<&V> {
+        self.0.get(key).and_then(|row| row.stored.as_ref())
     }
 
     /// The row of a key.
@@ -30,7 +35,7 @@ impl<K: Ord, V> Shelf<K, V> {
 
     /// Puts in what a command made of it.
     pub(crate) fn put(&mut self, key: K, value: V) {
-        let stored = self.0.get(&key).is_some_and(|row| row.stored);
+        let stored = self.0.get_mut(&key).and_then(|row| row.stored.take());
         self.0.insert(key, Row { value, stored, changed: true });
     }
 
@@ -41,14 +46,14 @@ impl<K: Ord, V> Shelf<K, V> {
 
     /// What is to be inserted, in the order of the keys.
     pub(crate) fn inserted(&self) -> Vec<&V> {
-        self.0.values().filter(|row| row.changed && !row.stored).map(|row| &row.value).collect()
+        self.0.values().filter(|row| row.changed && row.stored.is_none()).map(|row| &row.value).collect()
     }
 
     /// What is to be updated, in the order of the keys.
     pub(crate) fn updated(&self) -> Vec<(&K, &V)> {
         self.0
             .iter()
-            .filter(|(_, row)| row.changed && row.stored)
+            .filter(|(_, row)| row.changed && row.stored.is_some())
             .map(|(key, row)| (key, &row.value))
             .collect()
     }

@@ -18,7 +18,7 @@ use crate::domain::command::{
 use crate::domain::deposit::{self, Deposit};
 use crate::domain::escrow;
 use crate::domain::fee::{BasisPoints, split};
-use crate::domain::mandate::Mandate;
+use crate::domain::mandate::{Funding, Mandate};
 use crate::domain::refusal::Refusal;
 use crate::domain::release::Evidence;
 use crate::domain::withdrawal::{self, Withdrawal};
@@ -116,6 +116,7 @@ fn hold(which: u128, payer: u128, amount: i64, transfer: TransferId) -> Hold {
             digest: digest(which, payer, amount),
             policy: ReleasePolicy::OnAcceptance,
             direct_agent: None,
+            funding: Funding::Balance,
         },
         transfer,
         time: TIME,
@@ -154,12 +155,17 @@ fn command(book: &mut Book, step: &Step, transfer: &mut impl FnMut() -> Transfer
                 evidence: evidence(terms.unwrap_or(Digest::of(b""))),
                 transfer: transfer(),
                 fee_transfer: transfer(),
+                event: id(0),
                 time: TIME,
             }))
         }
-        Step::Refund { which } => {
-            Command::Refund(Refund { escrow: id(which), task: id(which), transfer: transfer(), time: TIME })
-        }
+        Step::Refund { which } => Command::Refund(Refund {
+            escrow: id(which),
+            task: id(which),
+            transfer: transfer(),
+            event: id(0),
+            time: TIME,
+        }),
         Step::Reserve { which, user: owner, amount, limit } => {
             Command::ReserveWithdrawal(Box::new(ReserveWithdrawal {
                 withdrawal: reserved(which, owner, amount, limit),

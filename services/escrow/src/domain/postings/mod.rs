@@ -6,6 +6,7 @@
 pub(crate) mod capture;
 pub(crate) mod deposit;
 pub(crate) mod fee;
+pub(crate) mod fund;
 pub(crate) mod hold;
 pub(crate) mod refund;
 pub(crate) mod withdraw;
@@ -24,6 +25,8 @@ pub(crate) enum Kind {
     Deposit,
     /// See [`hold`].
     Hold,
+    /// See [`fund`].
+    Fund,
     /// See [`capture`].
     Capture,
     /// See [`fee`].
@@ -78,9 +81,10 @@ fn held(owner: Owner, change: Msat) -> Posting {
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Deposit,
         Self::Hold,
+        Self::Fund,
         Self::Capture,
         Self::Fee,
         Self::Refund,
@@ -94,6 +98,7 @@ impl Kind {
         match self {
             Self::Deposit => "deposit",
             Self::Hold => "hold",
+            Self::Fund => "fund",
             Self::Capture => "capture",
             Self::Fee => "fee",
             Self::Refund => "refund",

@@ -5,8 +5,14 @@ use super::Invariant;
 pub(super) const CHECKS: &[Invariant] = &[
     journal_check!(
         "escrows_moved_as_they_say",
-        "'hold', 'capture', 'fee', 'refund'",
-        "SELECT 'hold', id, payer_id, -amount_msat::numeric, amount_msat::numeric FROM escrows WHERE state <> 'void'
+        "'hold', 'fund', 'capture', 'fee', 'refund'",
+        "SELECT 'hold', id, payer_id, -amount_msat::numeric, amount_msat::numeric FROM escrows
+             WHERE rail = 'balance' AND state <> 'void'
+         UNION ALL SELECT 'fund', id, payer_id, paid_msat::numeric - amount_msat, amount_msat
+             FROM escrows JOIN hold_invoices ON escrow_id = id WHERE state IN ('held', 'released', 'refunded')
+         UNION ALL SELECT 'fund', e.id, a.id, -paid_msat::numeric, 0
+             FROM escrows e JOIN hold_invoices ON escrow_id = e.id, accounts a
+             WHERE e.state IN ('held', 'released', 'refunded') AND a.kind = 'lightning'
          UNION ALL SELECT 'refund', id, payer_id, amount_msat, -amount_msat FROM escrows WHERE state = 'refunded'
          UNION ALL SELECT 'capture', id, payer_id, 0, -amount_msat FROM escrows WHERE state = 'released'
          UNION ALL SELECT 'capture', e.id, a.id, e.amount_msat, 0 FROM escrows e, accounts a
@@ -22,10 +28,12 @@ pub(super) const CHECKS: &[Invariant] = &[
     check!(
         "escrows_name_their_transfers",
         "SELECT 'escrow ' || e.id FROM escrows e
-         LEFT JOIN transfers h ON h.id = e.hold_transfer AND h.subject = e.id AND h.kind = 'hold'
+         LEFT JOIN transfers h ON h.id = e.hold_transfer AND h.subject = e.id
+             AND h.kind = CASE e.rail WHEN 'balance' THEN 'hold' ELSE 'fund' END
          LEFT JOIN transfers f ON f.id = e.end_transfer AND f.subject = e.id
              AND f.kind = CASE e.state WHEN 'released' THEN 'capture' WHEN 'refunded' THEN 'refund' END
-         WHERE (h.id IS NULL) <> (e.state = 'void') OR (f.id IS NULL) <> (e.state IN ('held', 'void'))"
+         WHERE (h.id IS NOT NULL) <> (e.state IN ('held', 'released', 'refunded'))
+             OR (f.id IS NOT NULL) <> (e.state IN ('released', 'refunded'))"
     ),
     check!(
         "escrow_legs_sum_to_the_amount",

@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[Invariant] = &[
         "SELECT 'transfer ' || t.id FROM transfers t
          WHERE NOT CASE
              WHEN t.kind = 'deposit' THEN EXISTS (SELECT FROM deposits d WHERE d.id = t.subject)
-             WHEN t.kind IN ('hold', 'capture', 'fee', 'refund')
+             WHEN t.kind IN ('hold', 'fund', 'capture', 'fee', 'refund')
                  THEN EXISTS (SELECT FROM escrows e WHERE e.id = t.subject)
              WHEN t.kind IN ('withdraw_reserve', 'withdraw', 'withdraw_return')
                  THEN EXISTS (SELECT FROM withdrawals w WHERE w.id = t.subject)

@@ -30,7 +30,8 @@ pub(super) const CHECKS: &[Invariant] = &[
     ),
     check!(
         "payment_hashes_are_used_once_and_proven",
-        "SELECT 'payment hash ' || encode(payment_hash, 'hex') FROM deposits
+        "SELECT 'payment hash ' || encode(payment_hash, 'hex')
+         FROM (SELECT payment_hash FROM deposits UNION ALL SELECT payment_hash FROM hold_invoices) AS ours
          GROUP BY payment_hash HAVING count(*) > 1
          UNION ALL SELECT 'payment hash ' || encode(payment_hash, 'hex') FROM withdrawals
          GROUP BY payment_hash HAVING count(*) > 1

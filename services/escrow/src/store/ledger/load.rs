@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::domain::account::Owner;
 use crate::domain::book::Book;
-use crate::domain::command::Command;
+use crate::domain::command::{Command, Observation, Observe};
 use crate::domain::withdrawal::Withdrawal;
-use crate::store::{accounts, deposits, escrows, withdrawals};
+use crate::store::{accounts, deposits, escrows, hold_invoices, withdrawals};
 
 /// What a batch touches.
 #[derive(Default)]
@@ -25,6 +25,8 @@ struct Touched {
     accounts: BTreeSet<Uuid>,
     /// Those of them that are credited, and so must be there.
     credited: BTreeSet<Uuid>,
+    /// Whether it matters how much hold invoices have locked.
+    locked: bool,
 }
 
 /// The locked rows of these commands.
@@ -54,6 +56,10 @@ pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Erro
         touched.accounts_of(command, &book);
     }
     lock_accounts(tx, &touched, &mut book).await?;
+    if touched.locked {
+        // After the locks, as below.
+        book.locked = hold_invoices::locked(tx).await?;
+    }
     if !new.is_empty() {
         // After the locks: whoever else begins or ends one of these accounts' withdrawals holds them too.
         let accounts: BTreeSet<Uuid> = new.iter().map(|row| row.account.uuid()).collect();
@@ -86,7 +92,12 @@ fn ids(set: &BTreeSet<Uuid>) -> Vec<Uuid> {
 impl Touched {
     fn rows_of<'a>(&mut self, command: &'a Command, new: &mut Vec<&'a Withdrawal>) {
         match command {
-            Command::Hold(_) | Command::Capture(_) | Command::Refund(_) => {
+            Command::Hold(_)
+            | Command::HoldByInvoice(_)
+            | Command::Capture(_)
+            | Command::Refund(_)
+            | Command::Secure(_)
+            | Command::Observe(_) => {
                 self.escrows.extend(command.escrow().map(|id| id.uuid()));
             }
             Command::CreditDeposit(credit) => {
@@ -106,6 +117,10 @@ impl Touched {
     fn accounts_of(&mut self, command: &Command, book: &Book) {
         match command {
             Command::Hold(hold) => self.debit(hold.payer),
+            // Everybody who changes how much is locked locks this one: the limits are kept over all replicas.
+            Command::HoldByInvoice(_) => self.counts_locked(),
+            Command::Secure(_) => {}
+            Command::Observe(observe) => self.observed(observe, book),
             Command::Capture(capture) => {
                 self.payer_of(command, book);
                 self.credit(capture.payee);
@@ -133,6 +148,25 @@ impl Touched {
                 }
             }
         }
+    }
+
+    fn observed(&mut self, observe: &Observe, book: &Book) {
+        match &observe.seen {
+            Observation::Accepted { .. } => self.counts_locked(),
+            Observation::Final { .. } => {
+                self.system([Owner::Lightning]);
+                // A payer who has never had a balance has one now.
+                if let Some(payer) = book.escrows.get(&observe.escrow).and_then(|escrow| escrow.payer) {
+                    self.credit(payer);
+                }
+            }
+            Observation::Made { .. } | Observation::Guard | Observation::Canceled | Observation::Lost => {}
+        }
+    }
+
+    fn counts_locked(&mut self) {
+        self.locked = true;
+        self.system([Owner::Lightning]);
     }
 
     fn payer_of(&mut self, command: &Command, book: &Book) {

@@ -101,10 +101,19 @@ impl BatchHandler for Writer {
                 let held = escrows::find(db, hold.escrow).await?;
                 held.filter(|escrow| escrow.terms == Some(hold.mandate.digest)).map(reply_escrow)
             }
-            Command::Capture(capture) => ended(db, capture.escrow, &[escrow::State::Released]).await?,
-            Command::Refund(refund) => {
-                ended(db, refund.escrow, &[escrow::State::Refunded, escrow::State::Void]).await?
+            Command::HoldByInvoice(order) => {
+                let found = escrows::find(db, order.hold.escrow).await?;
+                found.filter(|escrow| escrow.terms == Some(order.hold.mandate.digest)).map(reply_escrow)
             }
+            Command::Capture(capture) => {
+                stands(db, capture.escrow, &[escrow::State::Released, escrow::State::Settling]).await?
+            }
+            Command::Refund(refund) => stands(db, refund.escrow, &REFUNDED).await?,
+            Command::Secure(secure) => stands(db, secure.escrow, &SECURED).await?,
+            Command::Observe(observe) => escrows::find(db, observe.escrow)
+                .await?
+                .filter(|row| row.shows(&observe.seen))
+                .map(reply_escrow),
             Command::CreditDeposit(credit) => {
                 let found = deposits::find(db, credit.deposit).await?;
                 found
@@ -124,6 +133,12 @@ impl BatchHandler for Writer {
     }
 }
 
+/// Where a refund leads, by what there was.
+const REFUNDED: [escrow::State; 4] =
+    [escrow::State::Refunded, escrow::State::Void, escrow::State::Canceling, escrow::State::Canceled];
+/// Where securing leads, and what follows.
+const SECURED: [escrow::State; 3] = [escrow::State::Settling, escrow::State::Held, escrow::State::Released];
+
 fn reply_escrow(escrow: Escrow) -> Reply {
     Reply::Escrow(Box::new(escrow))
 }
@@ -132,7 +147,7 @@ fn reply_withdrawal(withdrawal: Withdrawal) -> Reply {
     Reply::Withdrawal(Box::new(withdrawal))
 }
 
-async fn ended(
+async fn stands(
     db: &Database,
     id: poa_common::EscrowId,
     states: &[escrow::State],

@@ -1,12 +1,15 @@
 //! Writing what a batch has decided, with one statement per kind of row.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use poa_common::TypedId as _;
+use poa_common::{EscrowId, TypedId as _};
+use poa_storage::events::{self, NewEvent};
 use poa_storage::{Error, Tx};
 
 use crate::domain::book::Book;
-use crate::store::{corrupt, deposits, escrows, withdrawals};
+use crate::domain::escrow::Escrow;
+use crate::store::{TOPIC, corrupt, deposits, escrows, hold_invoices, withdrawals};
 
 /// Another replica made a row of the same key after this batch had looked.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +25,16 @@ pub(super) async fn book(tx: &mut Tx, book: &Book) -> Result<(), Error> {
     if !new.is_empty() {
         ensure_first(escrows::insert(tx, &new).await?, new.len())?;
     }
-    let changed: Vec<_> = book.escrows.updated().into_iter().map(|(_, escrow)| escrow).collect();
+    let changed: Vec<_> = book
+        .escrows
+        .updated()
+        .into_iter()
+        .filter_map(|(id, escrow)| Some((escrow, book.escrows.stored(id)?.state)))
+        .collect();
     if !changed.is_empty() {
         escrows::update(tx, &changed).await?;
     }
+    holds(tx, book).await?;
     if !book.mandates.is_empty() {
         escrows::insert_mandates(tx, &book.mandates).await?;
     }
@@ -45,6 +54,43 @@ pub(super) async fn book(tx: &mut Tx, book: &Book) -> Result<(), Error> {
         withdrawals::update(tx, &changed).await?;
     }
     Ok(())
+}
+
+/// Hold invoices, behind the escrows that they belong to, and the events about them.
+async fn holds(tx: &mut Tx, book: &Book) -> Result<(), Error> {
+    let of = |id| {
+        let escrow: &Escrow = book.escrows.get(id)?;
+        Some((escrow, escrow.hold_invoice.as_ref()?))
+    };
+    let new: Vec<_> = book
+        .preimages
+        .iter()
+        .filter_map(|(id, sealed)| of(id).map(|(escrow, invoice)| (escrow, invoice, sealed.as_slice())))
+        .collect();
+    if !new.is_empty() {
+        hold_invoices::insert(tx, &new).await?;
+    }
+    let changed: BTreeSet<EscrowId> = book.events.iter().map(|event| event.escrow).collect();
+    let known: Vec<_> = changed.iter().filter_map(of).collect();
+    if !known.is_empty() {
+        hold_invoices::update(tx, &known).await?;
+    }
+    events::append_all(
+        tx,
+        &book
+            .events
+            .iter()
+            .map(|event| NewEvent {
+                id: event.id,
+                topic: TOPIC,
+                subject: event.escrow.uuid(),
+                kind: event.kind,
+                payload: Vec::new(),
+                time: event.time,
+            })
+            .collect::<Vec<_>>(),
+    )
+    .await
 }
 
 /// A row that was not there to lock can have been made since. Then the batch runs again, and finds it.
