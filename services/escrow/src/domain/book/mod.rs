@@ -5,6 +5,8 @@
 
 mod deposits;
 mod escrows;
+#[cfg(test)]
+mod hold_tests;
 mod holds;
 mod shelf;
 #[cfg(test)]

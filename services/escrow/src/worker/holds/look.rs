@@ -9,7 +9,7 @@ use crate::domain::hold_invoice::{Circumstances, HoldInvoice, Step, next};
 use crate::error::Error;
 use crate::metrics;
 use crate::service::Service;
-use crate::store::hold_invoices;
+use crate::store::{escrows, hold_invoices};
 
 /// Rounds of one look: see that it is locked, tell the node what we mean, see what became of it.
 const ROUNDS: u32 = 3;
@@ -106,7 +106,11 @@ async fn carry_out(
         }
         Step::Canceled => conclude(service, escrow, Observation::Canceled).await,
         Step::Alarm(what) => {
-            alarm(escrow, what);
+            // What was meant since the row was read, by another replica too, is no alarm.
+            let now = escrows::find(&service.db, escrow.id).await?;
+            if now.is_some_and(|now| now.state == escrow.state) {
+                alarm(escrow, what);
+            }
             Ok(Round::Over(false))
         }
     }
