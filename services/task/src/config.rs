@@ -12,7 +12,7 @@ pub struct Config {
     pub server: ServerConfig,
     /// The service's own database.
     pub database: DatabaseConfig,
-    /// What a task may cost, and what the platform takes.
+    /// What a task may cost. What the platform takes of it, escrow says.
     pub prices: PriceConfig,
     /// How long claims and reservations last.
     pub claims: ClaimConfig,
@@ -20,12 +20,10 @@ pub struct Config {
     pub worker: WorkerConfig,
 }
 
-/// What a task may cost, and what the platform takes.
+/// What a task may cost.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PriceConfig {
-    /// The platform's part of a price, in basis points (1/10,000). Default 500, at most 10,000.
-    pub fee_bps: u32,
     /// The lowest price in msat: it covers a task's entries in the log. Default 1,000.
     pub min_msat: i64,
     /// The highest price in msat. Default 100,000,000,000, which is one bitcoin.
@@ -75,7 +73,7 @@ impl Default for Config {
 
 impl Default for PriceConfig {
     fn default() -> Self {
-        Self { fee_bps: 500, min_msat: 1_000, max_msat: 1_000_000_000_000 }
+        Self { min_msat: 1_000, max_msat: 1_000_000_000_000 }
     }
 }
 

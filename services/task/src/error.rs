@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use poa_common::hold::{LockTooLong, MAX_CLTV_BLOCKS};
 use poa_common::{Code, FieldViolation, ServiceError};
 use poa_storage as storage;
 
@@ -94,9 +95,31 @@ pub enum Error {
         /// The highest price, in msat.
         max_msat: i64,
     },
+    /// A hold invoice cannot fund this task.
+    #[error("a hold invoice cannot fund this task: {}; fund it from the balance", .0.why())]
+    HoldInvoice(NoHoldInvoice),
+    /// As much is held by hold invoices as may be, for this account or in all.
+    #[error(
+        "too much is held by hold invoices already: wait until a task has ended, or fund it from the balance"
+    )]
+    HoldQuota {
+        /// How much may be, as escrow says it.
+        limit: String,
+    },
     /// The database.
     #[error("{0}")]
     Storage(#[source] storage::Error),
+}
+
+/// Why a hold invoice cannot fund a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoHoldInvoice {
+    /// `durations`, `price`, or another word of escrow's.
+    pub problem: String,
+    /// For how many blocks the sats would have to be locked, where the durations are the problem.
+    pub needed_blocks: String,
+    /// For how many they can be.
+    pub max_blocks: String,
 }
 
 type Metadata = Vec<(&'static str, String)>;
@@ -161,8 +184,48 @@ impl Error {
                 "PRICE_OUT_OF_RANGE",
                 vec![("min_msat", min_msat.to_string()), ("max_msat", max_msat.to_string())],
             ),
+            Self::HoldInvoice(why) => (Code::FailedPrecondition, "HOLD_INVOICE_UNAVAILABLE", why.metadata()),
+            Self::HoldQuota { limit } => {
+                (Code::ResourceExhausted, "QUOTA_EXCEEDED", vec![("limit", limit.clone())])
+            }
             Self::Storage(error) => of_storage(error),
         }
+    }
+}
+
+// === impl NoHoldInvoice ===
+
+impl NoHoldInvoice {
+    /// Its durations do not fit.
+    pub(crate) fn too_long(needed: LockTooLong) -> Self {
+        Self {
+            problem: "durations".to_owned(),
+            needed_blocks: needed.needed_blocks.to_string(),
+            max_blocks: MAX_CLTV_BLOCKS.to_string(),
+        }
+    }
+
+    fn why(&self) -> String {
+        match self.problem.as_str() {
+            "durations" => format!(
+                "its durations need a lock of {} blocks, and there are at most {}",
+                self.needed_blocks, self.max_blocks
+            ),
+            "price" => "its price is below the least".to_owned(),
+            other => other.to_owned(),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        let said = [
+            ("problem", &self.problem),
+            ("needed_blocks", &self.needed_blocks),
+            ("max_blocks", &self.max_blocks),
+        ];
+        said.into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| (key, value.clone()))
+            .collect()
     }
 }
 
@@ -216,6 +279,8 @@ impl ServiceError for Error {
             | Self::AgentNotActive { .. }
             | Self::InsufficientFunds { .. }
             | Self::PriceOutOfRange { .. }
+            | Self::HoldInvoice(_)
+            | Self::HoldQuota { .. }
             | Self::Storage(_) => None,
         }
     }
@@ -236,7 +301,9 @@ impl ServiceError for Error {
             | Self::ChainMismatch { .. }
             | Self::AgentNotActive { .. }
             | Self::InsufficientFunds { .. }
-            | Self::PriceOutOfRange { .. } => true,
+            | Self::PriceOutOfRange { .. }
+            | Self::HoldInvoice(_)
+            | Self::HoldQuota { .. } => true,
         }
     }
 }

@@ -42,6 +42,10 @@ poa_chassis::failpoints! {
         RejectCommitted = "task.reject.committed",
         /// Tasks that are due are taken by the worker, and not yet driven.
         DueTaken = "task.due.taken",
+        /// Escrow is about to be asked for an account's fee.
+        QuoteBeforeCall = "task.quote.before_call",
+        /// Escrow has answered an account's fee.
+        QuoteCalled = "task.quote.called",
         /// Escrow is about to be asked to hold the price.
         HoldBeforeCall = "task.hold.before_call",
         /// Escrow has answered about the hold.
@@ -58,6 +62,14 @@ poa_chassis::failpoints! {
         AppendBeforeCommit = "task.append.before_commit",
         /// That a statement is logged is committed.
         AppendStored = "task.append.stored",
+        /// Escrow is about to be asked to take what a hold invoice locks.
+        SecureBeforeCall = "task.secure.before_call",
+        /// Escrow has answered about the taking.
+        SecureCalled = "task.secure.called",
+        /// That the sats are in the ledger, or lost, is written, and not committed.
+        SecureBeforeCommit = "task.secure.before_commit",
+        /// That the sats are in the ledger, or lost, is committed.
+        SecureStored = "task.secure.stored",
         /// Escrow is about to be asked to pay.
         CaptureBeforeCall = "task.capture.before_call",
         /// Escrow has answered about the capture.
@@ -86,29 +98,32 @@ poa_chassis::failpoints! {
         LapseBeforeCommit = "task.lapse.before_commit",
         /// The end of a claim that lapsed is committed.
         LapseStored = "task.lapse.stored",
+        /// The end of a task whose lock is about to end is written, and not committed.
+        GiveUpBeforeCommit = "task.give_up.before_commit",
+        /// The end of a task whose lock is about to end is committed.
+        GiveUpStored = "task.give_up.stored",
+        /// The end of a task whose sats are lost is written, and not committed.
+        LostBeforeCommit = "task.lost.before_commit",
+        /// The end of a task whose sats are lost is committed.
+        LostStored = "task.lost.stored",
+        /// What an event of escrow's says is written with the cursor, and not committed.
+        HeardBeforeCommit = "task.heard.before_commit",
+        /// What an event of escrow's says is committed with the cursor, and nothing done about it.
+        HeardStored = "task.heard.stored",
     }
 }
 
-/// The verbs of a requester, each by the points before and after its COMMIT.
+/// The verbs of a requester, each by the points before and after its COMMIT; and the calls of other services, each by the
+/// points before and after it.
 impl Failpoint {
+    pub(crate) const QUOTE: (Self, Self) = (Self::QuoteBeforeCall, Self::QuoteCalled);
+    pub(crate) const HOLD: (Self, Self) = (Self::HoldBeforeCall, Self::HoldCalled);
+    pub(crate) const APPEND: (Self, Self) = (Self::AppendBeforeCall, Self::AppendCalled);
+    pub(crate) const SECURE: (Self, Self) = (Self::SecureBeforeCall, Self::SecureCalled);
+    pub(crate) const CAPTURE: (Self, Self) = (Self::CaptureBeforeCall, Self::CaptureCalled);
+    pub(crate) const REFUND: (Self, Self) = (Self::RefundBeforeCall, Self::RefundCalled);
     pub(crate) const ACCEPT: (Self, Self) = (Self::AcceptBeforeCommit, Self::AcceptCommitted);
     pub(crate) const CANCEL: (Self, Self) = (Self::CancelBeforeCommit, Self::CancelCommitted);
-}
-
-/// Before and after the call that a step makes, if it makes one.
-fn around_call(step: Step) -> Option<(Failpoint, Failpoint)> {
-    match step {
-        Step::HoldFunds => Some((Failpoint::HoldBeforeCall, Failpoint::HoldCalled)),
-        Step::Append(_) => Some((Failpoint::AppendBeforeCall, Failpoint::AppendCalled)),
-        Step::Capture => Some((Failpoint::CaptureBeforeCall, Failpoint::CaptureCalled)),
-        Step::Refund => Some((Failpoint::RefundBeforeCall, Failpoint::RefundCalled)),
-        Step::AbandonFunding
-        | Step::LapseClaim
-        | Step::ExpireOffer
-        | Step::Release
-        | Step::AcceptBySilence
-        | Step::ExpireRejected => None,
-    }
 }
 
 /// Before and after the COMMIT of what a step came to.
@@ -123,6 +138,9 @@ fn around_commit(step: Step) -> (Failpoint, Failpoint) {
             (Failpoint::ExpiryBeforeCommit, Failpoint::ExpiryStored)
         }
         Step::LapseClaim => (Failpoint::LapseBeforeCommit, Failpoint::LapseStored),
+        Step::Secure => (Failpoint::SecureBeforeCommit, Failpoint::SecureStored),
+        Step::GiveUp => (Failpoint::GiveUpBeforeCommit, Failpoint::GiveUpStored),
+        Step::EndLost => (Failpoint::LostBeforeCommit, Failpoint::LostStored),
     }
 }
 
@@ -152,13 +170,12 @@ pub(crate) async fn committed_of(steps: &[Step]) -> Result<(), Storage> {
     Ok(())
 }
 
-/// A step's call between its two points. To fail at either is to hear no answer, whatever was done.
+/// A call between its two points. To fail at either is to hear no answer, whatever was done.
 pub(crate) async fn call<T, E>(
-    step: Step,
+    (before, after): (Failpoint, Failpoint),
     no_answer: impl Fn(String) -> E,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let Some((before, after)) = around_call(step) else { return call.await };
     reach(before).await.map_err(|struck| no_answer(struck.to_string()))?;
     let answer = call.await;
     reach(after).await.map_err(|struck| no_answer(struck.to_string()))?;

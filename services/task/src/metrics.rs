@@ -10,6 +10,7 @@ const TRANSITIONS: &str = "poa_task_transitions_total";
 const STEPS: &str = "poa_task_steps_total";
 const FEED_STREAMS: &str = "poa_task_feed_streams";
 const FEED_RESYNCS: &str = "poa_task_feed_resyncs_total";
+const ESCROW_EVENTS: &str = "poa_task_escrow_events_total";
 const MESH_SECONDS: &str = "poa_task_mesh_clock_seconds";
 
 /// Describes the metrics, once a process.
@@ -17,9 +18,10 @@ pub(crate) fn describe() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         describe_counter!(TRANSITIONS, "Tasks that came into a state, by state");
-        describe_counter!(STEPS, "Steps of sagas, by step and outcome: done, refused, failed");
+        describe_counter!(STEPS, "Steps of sagas, by step and outcome: done, refused, pending, failed");
         describe_gauge!(FEED_STREAMS, "Open streams of the feed");
         describe_counter!(FEED_RESYNCS, "Readers of the feed that were too slow and began again");
+        describe_counter!(ESCROW_EVENTS, "Events of escrow's that were heard, repetitions too");
         describe_gauge!(MESH_SECONDS, metrics::Unit::Seconds, "The mesh clock");
     });
 }
@@ -47,6 +49,11 @@ pub(crate) fn feed_closed() {
 /// A reader of the feed lost messages.
 pub(crate) fn feed_resync() {
     counter!(FEED_RESYNCS).increment(1);
+}
+
+/// An event of escrow's was heard.
+pub(crate) fn escrow_event() {
+    counter!(ESCROW_EVENTS).increment(1);
 }
 
 /// The mesh clock was advanced.

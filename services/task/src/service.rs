@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::domain::{DomainError, Moment, Pen, Saga};
 use crate::error::Error;
 use crate::store;
-use crate::worker::{Driver, Hub, MeshClock, Peers, Refusal, run};
+use crate::worker::{Driver, Follower, Hub, MeshClock, Peers, Quotes, Refusal, run};
 
 /// Sagas that requests drive at once. More are left to the worker.
 const INLINE_DRIVES: usize = 256;
@@ -40,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) hub: Hub,
     pub(crate) events: Events,
     pub(crate) checks: Arc<Semaphore>,
+    pub(crate) peers: Peers,
+    pub(crate) quotes: Quotes,
     driver: Arc<Driver>,
     drives: Arc<Semaphore>,
     /// Wakes the worker.
@@ -73,7 +75,7 @@ impl Service {
             clock: clock.clone(),
             pen: pen.clone(),
             tokens: tokens.clone(),
-            peers,
+            peers: peers.clone(),
             limit: Duration::from_millis(config.worker.drive_timeout_ms),
             active: Mutex::default(),
         });
@@ -84,6 +86,8 @@ impl Service {
             "task sagas",
             run(Arc::clone(&driver), Arc::clone(&wake), poll, concurrency, stopping.clone()),
         );
+        let follower = Follower::new(Arc::clone(&driver), Arc::clone(&wake));
+        deps.lifecycle.spawn("task escrow events", follower.run(stopping.clone()));
         deps.lifecycle.spawn("task sweep", crate::worker::sweep(db.clone(), deps.env.clone(), stopping));
         let hub = Hub::start(&db, events.clone(), clock.clone(), deps.env.clone(), &deps.lifecycle).await?;
         latch.ready();
@@ -97,6 +101,8 @@ impl Service {
             hub,
             events,
             checks: Arc::new(Semaphore::new(CHECKS)),
+            peers,
+            quotes: Quotes::default(),
             driver,
             drives: Arc::new(Semaphore::new(INLINE_DRIVES)),
             wake,

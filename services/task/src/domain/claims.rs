@@ -68,6 +68,7 @@ impl Saga {
             State::Open if reserved.is_none_or(|agent| agent == acceptance.agent) => {}
             State::Open | State::Claimed => return Err(DomainError::ClaimNotHeld(state)),
             State::Funding
+            | State::AwaitingFunds
             | State::Submitted
             | State::Rejected
             | State::Releasing
@@ -76,7 +77,7 @@ impl Saga {
             | State::Canceled
             | State::Expired => return Err(DomainError::State(state)),
         }
-        if self.status.open_due.is_some_and(|due| due <= at.mesh) {
+        if self.status.open_due.is_some_and(|due| due <= at.mesh) || self.is_running_out() {
             return Err(DomainError::State(State::Expired));
         }
         let body = acceptance.body()?;

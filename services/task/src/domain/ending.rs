@@ -25,7 +25,9 @@ impl Saga {
         let kind = self.kind_of(seq)?;
         self.mark_appended(seq, envelope)?;
         match kind {
-            Kind::TermsOffered if self.status.state == State::Funding => self.open(at),
+            Kind::TermsOffered if matches!(self.status.state, State::Funding | State::AwaitingFunds) => {
+                self.open(at)
+            }
             Kind::WorkSubmitted => {
                 let (statement, envelope) =
                     countersignature.ok_or(DomainError::Corrupt("a submission without its receipt"))?;
@@ -49,7 +51,7 @@ impl Saga {
     ) -> Result<bool, DomainError> {
         let kind = self.kind_of(seq)?;
         match (kind, self.status.state) {
-            (Kind::TermsOffered, State::Funding) => self.refuse_funding(note, at)?,
+            (Kind::TermsOffered, State::Funding | State::AwaitingFunds) => self.refuse_funding(note, at)?,
             // Refunded already, and the terms that nobody ever saw stay unlogged.
             (Kind::TermsOffered, State::Refunding) => {
                 self.statements.clear();
@@ -66,7 +68,9 @@ impl Saga {
     /// The requester cancels. `Ok(false)`: it was cancelled before.
     pub(crate) fn cancel(&mut self, pen: &Pen, at: Moment) -> Result<bool, DomainError> {
         match (self.status.state, self.status.end) {
-            (State::Funding, _) => self.abandon_funding("cancelled by the requester", at)?,
+            (State::Funding | State::AwaitingFunds, _) => {
+                self.abandon_funding("cancelled by the requester", at)?
+            }
             (State::Open, _) => {
                 self.withdraw(DecisionKind::Canceled, "cancelled by the requester", pen, at)?;
             }
@@ -93,42 +97,49 @@ impl Saga {
             fee_msat: self.offer.fee,
             payee_msat: self.offer.payee,
             payee: Some(payee),
-            ..self.settlement(SettlementKind::Released, transfer, at)
+            ..self.settlement(SettlementKind::Released, Some(transfer), at)
         };
         let statement = self.last_statement()?.successor(pen.platform(), settlement)?;
         self.state(&statement);
         Ok(())
     }
 
-    /// The price is back with the requester. Without a transfer nothing was ever held, and without terms there is no
-    /// chain: then there is nothing to log.
+    /// The price is back with the requester. Without a transfer nothing was ever held, unless a hold invoice locked it: what
+    /// it locks never is in the ledger. Where nothing was held, and where there are no terms, there is nothing to log.
     pub(crate) fn refunded(
         &mut self,
         transfer: Option<TransferId>,
         pen: &Pen,
         at: Moment,
     ) -> Result<(), DomainError> {
-        let Some(transfer) = transfer.filter(|_| !self.statements.is_empty()) else {
+        let locked = self.offer.rail == Rail::HoldInvoice && self.status.held;
+        if self.statements.is_empty() || (transfer.is_none() && !locked) {
             self.statements.retain(|entry| entry.standing == Standing::Appended);
             return self.settled(at);
-        };
+        }
         let settlement = self.settlement(SettlementKind::Refunded, transfer, at);
         let statement = self.last_statement()?.successor(pen.platform(), settlement)?;
         self.state(&statement);
         Ok(())
     }
 
-    fn settlement(&self, kind: SettlementKind, transfer: TransferId, at: Moment) -> Settlement {
+    /// A settlement that pays nobody.
+    pub(super) fn settlement(
+        &self,
+        kind: SettlementKind,
+        transfer: Option<TransferId>,
+        at: Moment,
+    ) -> Settlement {
         Settlement {
             escrow: self.offer.escrow,
             kind,
-            rail: Rail::Balance,
+            rail: self.offer.rail,
             amount_msat: self.offer.price,
             fee_msat: Msat::ZERO,
             payee_msat: Msat::ZERO,
             payer: self.offer.requester,
             payee: None,
-            transfers: vec![transfer],
+            transfers: transfer.into_iter().collect(),
             settled_time: at.wall,
         }
     }
@@ -153,7 +164,7 @@ impl Saga {
         self.go(State::Refunding, at)
     }
 
-    fn settled(&mut self, at: Moment) -> Result<(), DomainError> {
+    pub(super) fn settled(&mut self, at: Moment) -> Result<(), DomainError> {
         match (self.status.state, self.status.end) {
             (State::Releasing, _) => self.go(State::Completed, at),
             (State::Refunding, Some(end)) => self.go(end.state(), at),

@@ -1,6 +1,7 @@
 //! From the offer to OPEN, or to nothing.
 
 use super::error::DomainError;
+use super::hold::Lock;
 use super::saga::{End, Paper, Saga, Standing};
 use super::state::State;
 use super::time::Moment;
@@ -8,10 +9,13 @@ use super::time::Moment;
 // === impl Saga ===
 
 impl Saga {
-    /// Escrow holds the price.
-    pub(crate) fn funded(&mut self) {
+    /// Escrow holds the price, or the requester's channel has locked it under this invoice.
+    pub(crate) fn funded(&mut self, lock: Option<Lock>, at: Moment) {
         self.status.held = true;
         self.status.token = None;
+        if let Some(lock) = lock {
+            self.learn(lock, at);
+        }
     }
 
     /// The price cannot be held. The refund makes the escrow's id void, so that a late hold finds nothing to do.
@@ -22,9 +26,13 @@ impl Saga {
         self.go(State::Refunding, at)
     }
 
-    /// Escrow refuses to hold the price. The request is forgotten with its terms, so that it may be tried again.
+    /// Escrow refuses to hold the price, or its invoice was not paid: the terms go. The request is forgotten with them, so
+    /// that it may be tried again, unless it has had its answer, the invoice.
     pub(crate) fn refuse_funding(&mut self, note: &str, at: Moment) -> Result<(), DomainError> {
-        self.refused.append(&mut self.statements);
+        let mut terms = std::mem::take(&mut self.statements);
+        if self.status.state == State::Funding {
+            self.refused.append(&mut terms);
+        }
         self.abandon_funding(note, at)
     }
 

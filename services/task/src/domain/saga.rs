@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use poa_common::{AccountId, AgentId, EscrowId, Msat, TaskId, Timestamp};
 use proof_of_agent::statement::Kind;
-use proof_of_agent::{Digest, ReleasePolicy, Statement};
+use proof_of_agent::{Digest, Rail, ReleasePolicy, Statement};
 use uuid::Uuid;
 
 use super::error::DomainError;
+use super::hold::Hold;
 use super::papers;
 use super::state::State;
 use super::time::{MeshTime, Moment};
@@ -19,6 +20,8 @@ pub(crate) struct Saga {
     pub(crate) offer: Offer,
     /// What changes.
     pub(crate) status: Status,
+    /// The hold invoice, where one funds the task and was made.
+    pub(crate) hold: Option<Hold>,
     /// The receipt chain so far, pending statements last.
     pub(crate) statements: Vec<Entry>,
     /// Statements that were refused since it was loaded: the requests that brought them are forgotten.
@@ -37,6 +40,8 @@ pub(crate) struct Offer {
     pub(crate) policy: ReleasePolicy,
     pub(crate) direct_agent: Option<AgentId>,
     pub(crate) escrow: EscrowId,
+    /// Where the price comes from.
+    pub(crate) rail: Rail,
     /// How long the offer stands.
     pub(crate) open: Duration,
     /// How long an agent may work in all.

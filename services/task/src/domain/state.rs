@@ -7,6 +7,8 @@ use std::fmt;
 pub enum State {
     /// The price is being held.
     Funding,
+    /// The hold invoice waits for the requester's wallet to pay it.
+    AwaitingFunds,
     /// Anyone fit may claim it.
     Open,
     /// An agent works on it, under a lease.
@@ -15,7 +17,7 @@ pub enum State {
     Submitted,
     /// The requester rejected the result; the agent may submit another.
     Rejected,
-    /// The agent is being paid; no way back.
+    /// The agent is being paid; no way back, unless the sats are lost.
     Releasing,
     /// The agent was paid.
     Completed,
@@ -28,26 +30,38 @@ pub enum State {
 }
 
 /// Every legal change of state. The README's diagram is tested against it.
-pub(crate) const EDGES: [(State, State); 14] = [
+pub(crate) const EDGES: [(State, State); 20] = [
     // The price is held and the terms are logged.
     (State::Funding, State::Open),
     // No sats, a refusal, the payer's token ended, or the requester cancelled.
     (State::Funding, State::Refunding),
+    // The invoice is made.
+    (State::Funding, State::AwaitingFunds),
+    // It is paid and the terms are logged.
+    (State::AwaitingFunds, State::Open),
+    // It was not paid in time, or the requester cancelled.
+    (State::AwaitingFunds, State::Refunding),
     (State::Open, State::Claimed),
     // Cancelled, or nobody wanted it in time.
     (State::Open, State::Refunding),
     // Given back, lapsed, out of working time, or the acceptance was refused.
     (State::Claimed, State::Open),
     (State::Claimed, State::Submitted),
+    // The hold invoice's lock is about to end, or ended.
+    (State::Claimed, State::Refunding),
     // The receipt was refused: as if nothing had been submitted.
     (State::Submitted, State::Claimed),
     // The requester rejected it, or a second receipt was refused.
     (State::Submitted, State::Rejected),
     // Checked, accepted, or the review passed in silence.
     (State::Submitted, State::Releasing),
+    // What the hold invoice had locked went back by itself.
+    (State::Submitted, State::Refunding),
     (State::Rejected, State::Submitted),
     (State::Rejected, State::Refunding),
     (State::Releasing, State::Completed),
+    // What the hold invoice had locked went back by itself.
+    (State::Releasing, State::Refunding),
     (State::Refunding, State::Canceled),
     (State::Refunding, State::Expired),
 ];
@@ -56,8 +70,9 @@ pub(crate) const EDGES: [(State, State); 14] = [
 
 impl State {
     /// All states.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Funding,
+        Self::AwaitingFunds,
         Self::Open,
         Self::Claimed,
         Self::Submitted,
@@ -82,6 +97,7 @@ impl State {
             Self::Refunding => 8,
             Self::Canceled => 9,
             Self::Expired => 10,
+            Self::AwaitingFunds => 11,
         }
     }
 
@@ -94,6 +110,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Funding => "FUNDING",
+            Self::AwaitingFunds => "AWAITING_FUNDS",
             Self::Open => "OPEN",
             Self::Claimed => "CLAIMED",
             Self::Submitted => "SUBMITTED",

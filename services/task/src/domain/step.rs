@@ -3,6 +3,7 @@
 use proof_of_agent::ReleasePolicy;
 use proof_of_agent::statement::Kind;
 
+use super::hold;
 use super::saga::Saga;
 use super::state::State;
 use super::time::{MeshTime, Moment};
@@ -30,6 +31,12 @@ pub(crate) enum Step {
     AcceptBySilence,
     /// No other result came in time after a rejection.
     ExpireRejected,
+    /// Ask escrow to take what the hold invoice locks, before it goes back.
+    Secure,
+    /// What the hold invoice locks goes back, and nobody has delivered.
+    GiveUp,
+    /// What the hold invoice had locked went back, and somebody has delivered.
+    EndLost,
 }
 
 /// What is to be done for a task.
@@ -45,12 +52,17 @@ pub(crate) enum Next {
 
 /// What is to be done for a task. In every state but REFUNDING a pending statement comes first: whether it was logged
 /// must be known before anything else may follow it. A refund comes before its statements, so that nobody waits for his
-/// sats because the log is down.
+/// sats because the log is down. What the lock of a hold invoice asks for comes before both.
 pub(crate) fn next_step(saga: &Saga, now: Moment) -> Next {
+    if let Some(step) = hold::forced(saga) {
+        return Next::Step(step);
+    }
     let status = &saga.status;
     let pending = saga.pending().map(|entry| Next::Step(Step::Append(entry.seq)));
     match status.state {
-        State::Funding if status.held => pending.unwrap_or(Next::End),
+        State::Funding | State::AwaitingFunds if status.held => pending.unwrap_or(Next::End),
+        // Asked again, escrow says whether it is paid.
+        State::AwaitingFunds => Next::Step(Step::HoldFunds),
         State::Funding => match &status.token {
             Some(token) if token.expires > now.wall => Next::Step(Step::HoldFunds),
             Some(_) | None => Next::Step(Step::AbandonFunding),
@@ -86,13 +98,15 @@ impl Step {
     /// Whether it asks another service.
     pub(crate) const fn calls(self) -> bool {
         match self {
-            Self::HoldFunds | Self::Append(_) | Self::Capture | Self::Refund => true,
+            Self::HoldFunds | Self::Append(_) | Self::Capture | Self::Refund | Self::Secure => true,
             Self::AbandonFunding
             | Self::LapseClaim
             | Self::ExpireOffer
             | Self::Release
             | Self::AcceptBySilence
-            | Self::ExpireRejected => false,
+            | Self::ExpireRejected
+            | Self::GiveUp
+            | Self::EndLost => false,
         }
     }
 
@@ -109,6 +123,9 @@ impl Step {
             Self::Release => "release",
             Self::AcceptBySilence => "accept_by_silence",
             Self::ExpireRejected => "expire_rejected",
+            Self::Secure => "secure",
+            Self::GiveUp => "give_up",
+            Self::EndLost => "end_lost",
         }
     }
 }

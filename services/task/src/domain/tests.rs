@@ -1,5 +1,6 @@
 //! The state machine against the README's diagram, and a task's ways through it.
 
+mod hold;
 mod story;
 
 use std::collections::HashSet;

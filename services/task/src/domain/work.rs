@@ -83,6 +83,9 @@ impl Saga {
     /// Whether the claimant may submit a result now.
     pub(crate) fn may_submit(&self, at: Moment) -> Result<(), DomainError> {
         match self.status.state {
+            // The sats are on their way back: nobody could be paid.
+            State::Claimed if self.is_running_out() => return Err(DomainError::State(State::Claimed)),
+            State::Rejected if self.has_run_out() => return Err(DomainError::State(State::Rejected)),
             State::Claimed => self.working(at)?,
             // The time for another result begins when the rejection is logged.
             State::Rejected if self.pending().is_some() => return Err(DomainError::Pending),

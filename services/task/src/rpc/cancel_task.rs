@@ -19,6 +19,7 @@ pub(super) async fn handle(
     principal: Principal,
     request: CancelTaskRequest,
 ) -> Result<CancelTaskResponse, Error> {
+    let account = principal.account_id;
     let recorded = recorded(service, &principal, CANCEL_TASK, &request.request_id, &request)?;
     let task: TaskId = parse::id("task", &request.task_id)?;
     let at = service.now();
@@ -27,5 +28,5 @@ pub(super) async fn handle(
     if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
-    Ok(CancelTaskResponse { task: Some(after(service, task, Bodies::None).await?) })
+    Ok(CancelTaskResponse { task: Some(after(service, task, Bodies::None, account).await?) })
 }

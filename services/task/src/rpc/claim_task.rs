@@ -102,7 +102,7 @@ async fn answer(
     if view.pending && status.state == State::Claimed {
         return Err(DomainError::Pending.into());
     }
-    Ok(ClaimTaskResponse { task: Some(convert::task(&view, service.now(), true)?) })
+    Ok(ClaimTaskResponse { task: Some(convert::task(&view, service.now(), true, account)?) })
 }
 
 /// What an agent signed, its signature verified.

@@ -1,26 +1,32 @@
 //! From domain types to the contract's messages.
 
-use poa_common::Timestamp;
+use poa_common::{AccountId, Timestamp};
 use poa_proto::task::v1 as proto;
 use poa_proto::task::v1::waiting::Actor;
-use proof_of_agent::{Criterion, ReleasePolicy};
+use proof_of_agent::{Criterion, Rail, ReleasePolicy};
 
 use crate::domain::{Body, Claim, MeshTime, Moment, Place, State, Status, statement_of_payload};
 use crate::error::Error;
 use crate::store::{OpenRow, Summary, View};
 
-/// A task; `with_terms` where not in a list.
-pub(super) fn task(view: &View, now: Moment, with_terms: bool) -> Result<proto::Task, Error> {
+/// A task as its reader sees it; `with_terms` where not in a list.
+pub(super) fn task(
+    view: &View,
+    now: Moment,
+    with_terms: bool,
+    reader: AccountId,
+) -> Result<proto::Task, Error> {
     Ok(proto::Task {
         criteria: criteria(&view.terms)?,
         terms: if with_terms { view.terms.clone() } else { Vec::new() },
         input: view.input.body.as_ref().map(content),
         result: view.result.as_ref().and_then(|result| result.body.as_ref()).map(content),
+        funding_invoice: funding_invoice(view, reader),
         ..outline(view, now)
     })
 }
 
-/// A task without bodies, criteria and terms.
+/// A task without bodies, criteria, terms and invoice.
 pub(super) fn outline(view: &View, now: Moment) -> proto::Task {
     let status = &view.status;
     proto::Task {
@@ -47,8 +53,28 @@ pub(super) fn outline(view: &View, now: Moment) -> proto::Task {
         create_time: Some(timestamp(view.created)),
         update_time: Some(timestamp(status.updated)),
         etag: etag(status),
-        funding: proto::Funding::Balance.into(),
+        funding: funding(view.rail).into(),
         funding_invoice: None,
+    }
+}
+
+/// The hold invoice, which the requester alone may see: whoever has it can pay it.
+pub(super) fn funding_invoice(view: &View, reader: AccountId) -> Option<proto::FundingInvoice> {
+    let hold = view.hold.as_ref().filter(|_| view.requester == reader)?;
+    let height = |height: u32| i32::try_from(height).unwrap_or(i32::MAX);
+    Some(proto::FundingInvoice {
+        invoice: hold.lock.invoice.0.clone(),
+        expire_time: Some(timestamp(hold.lock.expires)),
+        paid_msat: hold.lock.paid.get(),
+        expiry_height: height(hold.lock.expiry_height),
+        guard_height: height(hold.lock.guard_height),
+    })
+}
+
+fn funding(rail: Rail) -> proto::Funding {
+    match rail {
+        Rail::Balance => proto::Funding::Balance,
+        Rail::HoldInvoice => proto::Funding::HoldInvoice,
     }
 }
 
@@ -168,6 +194,13 @@ fn waiting(view: &View, now: Moment) -> Option<proto::Waiting> {
     };
     match status.state {
         State::Funding => says(Actor::Platform, "hold the price", None),
+        State::AwaitingFunds if status.held => says(Actor::Platform, "log the terms", None),
+        State::AwaitingFunds => Some(proto::Waiting {
+            actor: Actor::Requester.into(),
+            action: "pay the hold invoice".to_owned(),
+            // The invoice's own end, by the wall clock of its node.
+            deadline: view.hold.as_ref().map(|hold| timestamp(hold.lock.expires)),
+        }),
         State::Open => says(Actor::Agent, "claim the task", status.open_due),
         State::Claimed => {
             says(Actor::Agent, "submit the result", status.claim.as_ref().map(|claim| claim.work_due))

@@ -1,9 +1,12 @@
 //! CreateTask.
 
-use poa_chassis::Principal;
-use poa_common::{AgentId, EscrowId, Msat, TaskId, TypedId as _, Violations};
+use std::time::{Duration, Instant};
+
+use poa_chassis::{Error as Chassis, Principal};
+use poa_common::hold::cltv_blocks;
+use poa_common::{AccountId, AgentId, EscrowId, Msat, TaskId, TypedId as _, Violations};
 use poa_proto::task::v1::{CreateTaskRequest, CreateTaskResponse};
-use poa_storage::idempotency::Keep;
+use poa_storage::idempotency::{self, Keep};
 use proof_of_agent::{Rail, ReleasePolicy, Statement, StatementError, TermsOffered};
 use tonic::Request;
 use uuid::Uuid;
@@ -12,11 +15,12 @@ use super::{Recorded, after, parse, recorded};
 use crate::domain::{
     Body, Entry, Moment, Offer, Paper, Saga, SealedToken, Standing, State, Status, choose_policy,
 };
-use crate::error::Error;
+use crate::error::{Error, NoHoldInvoice};
 use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::methods::CREATE_TASK;
 use crate::service::Service;
 use crate::store::{self, Bodies, Created};
+use crate::worker::{CallError, FEE_CHANGED};
 
 /// How long an offer stands, in seconds: bounds and default.
 const OPEN: (std::ops::RangeInclusive<u32>, u32) = (60..=30 * 86_400, 86_400);
@@ -39,7 +43,7 @@ struct Draft {
 pub(super) fn bearer(request: &Request<CreateTaskRequest>) -> Result<String, Error> {
     let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
     let token = header.and_then(|header| header.split_once(' ')).map(|(_, token)| token.trim().to_owned());
-    token.ok_or(Error::Chassis(poa_chassis::Error::CredentialsInvalid { problem: "missing" }))
+    token.ok_or(Error::Chassis(Chassis::CredentialsInvalid { problem: "missing" }))
 }
 
 pub(super) async fn handle(
@@ -48,8 +52,16 @@ pub(super) async fn handle(
     token: String,
     request: CreateTaskRequest,
 ) -> Result<CreateTaskResponse, Error> {
+    let account = principal.account_id;
     let recorded = recorded(service, &principal, CREATE_TASK, &request.request_id, &request)?;
-    let draft = draft(service, &principal, &token, request, recorded).await?;
+    let draft = match draft(service, &principal, &token, request, recorded).await {
+        Ok(draft) => draft,
+        // Without its fee a new task cannot be offered. One that was offered before is answered as it is.
+        Err(error @ Error::Chassis(Chassis::DependencyUnavailable { .. })) => {
+            return before(service, recorded, account).await?.ok_or(error);
+        }
+        Err(error) => return Err(error),
+    };
     let env = service.env.clone();
     let (task, written) = service
         .db
@@ -68,9 +80,38 @@ pub(super) async fn handle(
         .await?;
     committed(Failpoint::CreateCommitted).await?;
     if let Some(refusal) = service.drive(task, written).await {
+        if refusal.reason() == FEE_CHANGED {
+            service.quotes.forget(account);
+        }
         return Err(refusal.into_error());
     }
-    Ok(CreateTaskResponse { task: Some(after(service, task, Bodies::None).await?) })
+    Ok(CreateTaskResponse { task: Some(after(service, task, Bodies::None, account).await?) })
+}
+
+/// What this very request has brought about before, if it was carried out.
+async fn before(
+    service: &Service,
+    recorded: Recorded,
+    account: AccountId,
+) -> Result<Option<CreateTaskResponse>, Error> {
+    let Some(answer) = idempotency::find(&service.db, recorded.key).await? else {
+        return Ok(None);
+    };
+    let task = TaskId::from_uuid(Uuid::from_slice(&answer).map_err(Error::internal)?);
+    // As it was sent then, or it is refused.
+    service
+        .db
+        .transact_idempotent(recorded, move |recorded, tx| {
+            Box::pin(async move {
+                match recorded.begin_for_task(tx, task, Keep::Forever).await? {
+                    Some(_) => Ok(()),
+                    // Forgotten meanwhile, because what it led to was refused.
+                    None => Err(Error::Chassis(Chassis::DependencyUnavailable { dependency: "escrow" })),
+                }
+            })
+        })
+        .await?;
+    Ok(Some(CreateTaskResponse { task: Some(after(service, task, Bodies::None, account).await?) }))
 }
 
 async fn draft(
@@ -93,6 +134,7 @@ async fn draft(
     let open = parse::span(&mut found, "open_duration", request.open_duration, OPEN.1, OPEN.0);
     let work = parse::span(&mut found, "work_duration", request.work_duration, WORK.1, WORK.0);
     let review = parse::span(&mut found, "review_duration", request.review_duration, REVIEW.1, REVIEW.0);
+    let rail = parse::funding(&mut found, request.funding);
     let criteria = parse::criteria(&mut found, request.criteria);
     let (undecidable, criteria) =
         off_thread(service, move || (parse::undecidable(&criteria), criteria)).await?;
@@ -109,7 +151,12 @@ async fn draft(
         return Err(Error::internal("a violation was not noted"));
     };
     let price = priced(service, request.price_msat)?;
-    let terms = Terms { price, policy, direct_agent, open, work, review, criteria };
+    if rail == Rail::HoldInvoice {
+        cltv_blocks(open, work, review)
+            .map_err(|needed| Error::HoldInvoice(NoHoldInvoice::too_long(needed)))?;
+    }
+    let fee_bps = quoted(service, principal.account_id, price).await?;
+    let terms = Terms { price, fee_bps, rail, policy, direct_agent, open, work, review, criteria };
     let at = service.now();
     let task = service.env.new_id();
     let escrow = service.env.new_id();
@@ -125,6 +172,29 @@ fn priced(service: &Service, price_msat: i64) -> Result<Msat, Error> {
         return Ok(Msat::new(price_msat));
     }
     Err(Error::PriceOutOfRange { min_msat: prices.min_msat, max_msat: prices.max_msat })
+}
+
+/// The account's fee, in basis points: escrow alone knows it.
+async fn quoted(service: &Service, account: AccountId, price: Msat) -> Result<u32, Error> {
+    let asked = Instant::now();
+    if let Some(known) = service.quotes.of(account, asked) {
+        return Ok(known);
+    }
+    let unavailable = |why: String| {
+        tracing::warn!(%why, "escrow does not say what the fee is");
+        Error::Chassis(Chassis::DependencyUnavailable { dependency: "escrow" })
+    };
+    let quote = service.peers.quote(account, price).await.map_err(|error| match error {
+        CallError::Refused(refusal) => unavailable(refusal.detail()),
+        CallError::Unknown(why) => unavailable(why),
+    })?;
+    let fee_bps = u32::try_from(quote.fee_basis_points).map_err(Error::internal)?;
+    if price.share_floor(fee_bps).map(Msat::get) != Ok(quote.fee_msat) {
+        return Err(Error::internal("escrow quoted a fee that is not the price's share, rounded down"));
+    }
+    let valid = u64::try_from(quote.valid_ms).map(Duration::from_millis).unwrap_or_default();
+    service.quotes.remember(account, fee_bps, valid, asked);
+    Ok(fee_bps)
 }
 
 /// Runs what takes processor time away from the runtime, a bounded number at once. A caller who stops waiting does not make
@@ -144,6 +214,8 @@ pub(super) async fn off_thread<T: Send + 'static>(
 /// What the terms say.
 struct Terms {
     price: Msat,
+    fee_bps: u32,
+    rail: Rail,
     policy: ReleasePolicy,
     direct_agent: Option<AgentId>,
     open: u32,
@@ -168,8 +240,7 @@ impl Terms {
         input: &Body,
         at: Moment,
     ) -> Result<(Statement, TermsOffered), Error> {
-        let fee_bps = service.config.prices.fee_bps;
-        let fee = self.price.share_floor(fee_bps).map_err(Error::internal)?;
+        let fee = self.price.share_floor(self.fee_bps).map_err(Error::internal)?;
         let offered = TermsOffered {
             requester: principal.account_id,
             title: title.to_owned(),
@@ -177,7 +248,7 @@ impl Terms {
             input: input.content(),
             criteria: self.criteria,
             price_msat: self.price,
-            fee_bps,
+            fee_bps: self.fee_bps,
             fee_msat: fee,
             payee_net_msat: self.price.checked_sub(fee).map_err(Error::internal)?,
             policy: self.policy,
@@ -185,7 +256,7 @@ impl Terms {
             claim_seconds: service.config.claims.lease_seconds.min(self.work).max(1),
             work_seconds: self.work,
             review_seconds: self.review,
-            rail: Rail::Balance,
+            rail: self.rail,
             escrow,
             direct_agent: self.direct_agent,
             offered_time: at.wall,
@@ -224,6 +295,7 @@ fn saga(
             policy: offered.policy,
             direct_agent: offered.direct_agent,
             escrow: offered.escrow,
+            rail: offered.rail,
             open: parse::seconds(offered.expires_in_seconds),
             work: parse::seconds(offered.work_seconds),
             review: parse::seconds(offered.review_seconds),
@@ -245,6 +317,7 @@ fn saga(
             token: Some(SealedToken { sealed, expires: principal.expire_time }),
             updated: at.wall,
         },
+        hold: None,
         statements: vec![Entry {
             seq: 1,
             kind: statement.kind(),

@@ -15,7 +15,7 @@ pub(super) async fn handle(
 ) -> Result<GetTaskResponse, Error> {
     let id = parse::id("task", &request.task_id)?;
     let (view, sight) = seen(service, &principal, id, Bodies::All).await?;
-    let mut task = convert::task(&view, service.now(), true)?;
+    let mut task = convert::task(&view, service.now(), true, principal.account_id)?;
     if sight == Sight::Offer {
         task.input = None;
         task.result = None;

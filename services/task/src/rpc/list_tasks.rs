@@ -52,7 +52,7 @@ pub(super) async fn handle(
     let now = service.now();
     for view in &views {
         let full = u32::try_from(tasks.len()) == Ok(limit);
-        let task = convert::task(view, now, false)?;
+        let task = convert::task(view, now, false, principal.account_id)?;
         bytes = bytes.saturating_add(task.encoded_len());
         if full || (bytes > PAGE_BYTES && !tasks.is_empty()) {
             break;

@@ -239,10 +239,15 @@ async fn seen(
 }
 
 /// A task as its requester or claimant sees it after a verb, without bodies.
-async fn after(service: &Service, task: TaskId, bodies: Bodies) -> Result<proto::Task, Error> {
+async fn after(
+    service: &Service,
+    task: TaskId,
+    bodies: Bodies,
+    reader: AccountId,
+) -> Result<proto::Task, Error> {
     let view = store::view(service.db.read(), task, bodies).await?;
     let view = view.ok_or(Error::NotFound { resource: "task" })?;
-    convert::task(&view, service.now(), true)
+    convert::task(&view, service.now(), true, reader)
 }
 
 /// A task as the one sees it who holds, or held, its claim. A repeated request may come when the task is another's: then
@@ -250,7 +255,7 @@ async fn after(service: &Service, task: TaskId, bodies: Bodies) -> Result<proto:
 async fn after_claim(service: &Service, principal: &Principal, task: TaskId) -> Result<proto::Task, Error> {
     let view = store::view(service.db.read(), task, Bodies::None).await?;
     let view = view.ok_or(Error::NotFound { resource: "task" })?;
-    let seen = convert::task(&view, service.now(), true)?;
+    let seen = convert::task(&view, service.now(), true, principal.account_id)?;
     if sight(&view, principal).is_some() {
         return Ok(seen);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poa_common::{FieldViolation, Violations};
 use poa_proto::task::v1 as proto;
-use proof_of_agent::{Criterion, Digest, ReleasePolicy};
+use proof_of_agent::{Criterion, Digest, Rail, ReleasePolicy};
 
 use crate::domain::{Body, Place, State};
 use crate::error::Error;
@@ -134,6 +134,18 @@ pub(super) fn policy(number: i32) -> Option<ReleasePolicy> {
         proto::ReleasePolicy::Unspecified => None,
         proto::ReleasePolicy::OnAttestation => Some(ReleasePolicy::OnAttestation),
         proto::ReleasePolicy::OnAcceptance => Some(ReleasePolicy::OnAcceptance),
+    }
+}
+
+/// Where the price comes from: the balance where unset.
+pub(super) fn funding(found: &mut Violations, number: i32) -> Rail {
+    match proto::Funding::try_from(number) {
+        Ok(proto::Funding::Unspecified | proto::Funding::Balance) => Rail::Balance,
+        Ok(proto::Funding::HoldInvoice) => Rail::HoldInvoice,
+        Err(_) => {
+            found.add("funding", "is not a way to fund a task");
+            Rail::Balance
+        }
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) async fn handle(
     principal: Principal,
     request: RejectResultRequest,
 ) -> Result<RejectResultResponse, Error> {
+    let account = principal.account_id;
     let recorded = recorded(service, &principal, REJECT_RESULT, &request.request_id, &request)?;
     let task: TaskId = parse::id("task", &request.task_id)?;
     let verdict = Verdict { principal, criterion: request.criterion, reason: request.reason };
@@ -42,7 +43,7 @@ pub(super) async fn handle(
     if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
-    Ok(RejectResultResponse { task: Some(after(service, task, Bodies::None).await?) })
+    Ok(RejectResultResponse { task: Some(after(service, task, Bodies::None, account).await?) })
 }
 
 async fn reject(

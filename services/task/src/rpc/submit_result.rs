@@ -24,6 +24,7 @@ pub(super) async fn handle(
     principal: Principal,
     request: SubmitResultRequest,
 ) -> Result<SubmitResultResponse, Error> {
+    let account = principal.account_id;
     let recorded = recorded(service, &principal, SUBMIT_RESULT, &request.request_id, &request)?;
     let task: TaskId = parse::id("task", &request.task_id)?;
     let mut found = Violations::default();
@@ -59,7 +60,7 @@ pub(super) async fn handle(
     if let Some(refusal) = service.drive(task, written).await {
         return Err(refusal.into_error());
     }
-    Ok(SubmitResultResponse { task: Some(after(service, task, Bodies::None).await?) })
+    Ok(SubmitResultResponse { task: Some(after(service, task, Bodies::None, account).await?) })
 }
 
 /// Checks the criteria before anything is locked: they may take a processor for a while. They are fixed with the terms,

@@ -117,9 +117,13 @@ impl Stream {
         sight: Sight,
         update: fn(poa_proto::task::v1::Task) -> Update,
     ) -> Result<bool, Gone> {
-        let message = convert::task(view, self.service.now(), sight == Sight::Whole)
-            .map(|task| WatchTaskResponse { cursor: cursor(view.status.version), update: Some(update(task)) })
-            .map_err(status);
+        let message =
+            convert::task(view, self.service.now(), sight == Sight::Whole, self.principal.account_id)
+                .map(|task| WatchTaskResponse {
+                    cursor: cursor(view.status.version),
+                    update: Some(update(task)),
+                })
+                .map_err(status);
         self.version = view.status.version;
         sender.send(message).await.map_err(|_closed| Gone)?;
         Ok(view.status.state.is_end())

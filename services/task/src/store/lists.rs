@@ -64,17 +64,20 @@ macro_rules! listed {
     ($terms:literal, $by:literal) => {
         concat!(
             "SELECT t.task_id, t.requester_id, t.title, t.capability, t.price_msat, t.fee_msat, t.payee_msat,
-                    t.policy, t.direct_agent_id, t.escrow_id, ",
+                    t.policy, t.direct_agent_id, t.escrow_id, t.funding, ",
             $terms,
             " AS terms, t.created_at,
                     t.input_media_type, t.input_sha256, t.input_size,
                     NULL::bytea AS input_body, NULL::text AS input_uri, s.*,
+                    h.invoice AS hold_invoice, h.expires_at AS hold_expires_at, h.paid_msat, h.expiry_height,
+                    h.guard_height, h.guard_reached, h.fate,
                     r.media_type AS result_media_type, r.sha256 AS result_sha256, r.size AS result_size,
                     NULL::bytea AS result_body, NULL::text AS result_uri,
                     EXISTS (SELECT FROM statements p WHERE p.task_id = t.task_id AND p.envelope IS NULL)
                         AS pending
              FROM tasks t JOIN task_status s USING (task_id)
              LEFT JOIN results r ON r.task_id = t.task_id AND r.submission = s.submissions
+             LEFT JOIN hold_funding h ON h.task_id = t.task_id
              WHERE ",
             $by
         )

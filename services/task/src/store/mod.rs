@@ -1,6 +1,7 @@
 //! The tables of the task service: one file per table or aggregate.
 
 mod events;
+mod hold_funding;
 mod lists;
 mod mesh_clock;
 mod open_tasks;
@@ -17,7 +18,7 @@ pub(crate) use mesh_clock::{advance, read as read_mesh_clock};
 pub(crate) use open_tasks::{Filter, OpenRow, open_page, open_rows, reservation, reservations, reserve};
 pub(crate) use results::insert as insert_result;
 pub(crate) use sagas::{Created, create, load, peek, save, was_claimant};
-pub(crate) use schedule::{back_off, postpone, take_due};
+pub(crate) use schedule::{back_off, postpone, take_due, wake};
 pub(crate) use statements::{papers, terms_of};
 pub(crate) use views::{Bodies, Reader, Summary, View, view, view_for};
 

@@ -3,6 +3,7 @@
 use poa_common::{AccountId, Env, Msat, TaskId, TypedId as _};
 use poa_storage::idempotency::{self, Key};
 use poa_storage::{Database, Error, Tx};
+use proof_of_agent::Rail;
 use proof_of_agent::statement::Kind;
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row as _};
@@ -11,7 +12,7 @@ use super::rows::{
     body_columns, count, count_column, digest, id, mesh, optional_id, policy, policy_number, size_column,
     span, span_column,
 };
-use super::{corrupt, events, open_tasks, results, schedule, statements};
+use super::{corrupt, events, hold_funding, open_tasks, results, schedule, statements};
 use crate::domain::{
     Body, Claim, End, Entry, MeshTime, Moment, Offer, Saga, SealedToken, Standing, State, Status,
 };
@@ -32,7 +33,7 @@ macro_rules! selected {
     ($more:literal, $join:literal, $end:literal) => {
         concat!(
             "SELECT t.task_id, t.requester_id, t.capability, t.price_msat, t.fee_msat, t.payee_msat, t.policy,
-                t.direct_agent_id, t.escrow_id, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest,
+                t.direct_agent_id, t.escrow_id, t.funding, t.open_us, t.work_us, t.review_us, t.lease_us, t.terms_digest,
                 s.version, s.state, s.end_state, s.agent_id, s.account_id, s.claim_number, s.claim_lease_us,
                 s.lease_due_us, s.work_due_us, s.acceptance_digest, s.submissions, s.open_due_us,
                 s.review_due_us, s.resubmit_due_us, s.note, s.payer_token, s.token_expires_at, s.held,
@@ -54,8 +55,11 @@ const SELECT_DUE: &str = selected!(
        st.account_id AS entry_account_id, st.request_id AS entry_request_id,
        st.envelope IS NULL AS entry_pending,
        CASE WHEN st.envelope IS NULL OR lead(st.seq) OVER (ORDER BY st.seq) IS NULL
-            THEN coalesce(st.envelope, st.body) END AS entry_bytes",
-    " LEFT JOIN sagas g ON g.task_id = s.task_id LEFT JOIN statements st ON st.task_id = s.task_id",
+            THEN coalesce(st.envelope, st.body) END AS entry_bytes,
+       h.invoice AS hold_invoice, h.expires_at AS hold_expires_at, h.paid_msat, h.expiry_height, h.guard_height,
+       h.guard_reached, h.fate",
+    " LEFT JOIN sagas g ON g.task_id = s.task_id LEFT JOIN statements st ON st.task_id = s.task_id
+      LEFT JOIN hold_funding h ON h.task_id = s.task_id",
     " ORDER BY st.seq"
 );
 const SELECT_LOCKED: &str = selected!("", "", " FOR NO KEY UPDATE OF s");
@@ -70,10 +74,16 @@ pub(crate) struct Peeked {
 /// Reads a task, and locks it until the transaction ends.
 pub(crate) async fn load(tx: &mut Tx, task: TaskId) -> Result<Option<Saga>, Error> {
     let row = sqlx::query(SELECT_LOCKED).bind(task.uuid()).fetch_optional(tx.conn()).await?;
-    match row {
-        Some(row) => Ok(Some(saga(&row, statements::load(tx.conn(), task, false).await?)?)),
-        None => Ok(None),
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let statements = statements::load(tx.conn(), task, false).await?;
+    let mut saga = saga(&row, statements)?;
+    // Read apart: what is joined to a row that had to be waited for is as it was before the wait.
+    if saga.offer.rail == Rail::HoldInvoice {
+        saga.hold = hold_funding::load(tx.conn(), task).await?;
     }
+    Ok(Some(saga))
 }
 
 /// Reads a task without a lock: to find out what to do next. Whoever then writes looks again.
@@ -81,7 +91,7 @@ pub(crate) async fn peek(db: &Database, task: TaskId) -> Result<Option<Peeked>, 
     let rows = sqlx::query(SELECT_DUE).bind(task.uuid()).fetch_all(db.read()).await?;
     match rows.first() {
         Some(row) => {
-            let saga = saga(row, statements::of_rows(&rows)?)?;
+            let saga = Saga { hold: hold_funding::of_row(row)?, ..saga(row, statements::of_rows(&rows)?)? };
             Ok(Some(Peeked { saga, due: mesh(row, "due_us")? }))
         }
         None => Ok(None),
@@ -128,6 +138,7 @@ pub(crate) async fn save(
 ) -> Result<(), Error> {
     let task = saga.offer.task;
     update_status(tx, before.status.version, task, &saga.status).await?;
+    hold_funding::save(tx, task, before.hold.as_ref(), saga.hold.as_ref()).await?;
     save_statements(tx, task, &before.statements, &saga.statements).await?;
     for entry in &saga.refused {
         forget(tx, entry).await?;
@@ -172,9 +183,9 @@ async fn insert_offer(tx: &mut Tx, offer: &Offer, created: &Created<'_>, at: Mom
         "INSERT INTO tasks (task_id, requester_id, title, capability, price_msat, fee_msat, payee_msat, policy,
                             direct_agent_id, escrow_id, open_us, work_us, review_us, lease_us, terms,
                             terms_digest, input_media_type, input_sha256, input_size, input_body, input_uri,
-                            created_at)
+                            created_at, funding)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                 $22)",
+                 $22, $23)",
     )
     .bind(offer.task.uuid())
     .bind(offer.requester.uuid())
@@ -198,6 +209,7 @@ async fn insert_offer(tx: &mut Tx, offer: &Offer, created: &Created<'_>, at: Mom
     .bind(inline)
     .bind(uri)
     .bind(at.wall)
+    .bind(hold_funding::rail_number(offer.rail))
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -267,7 +279,7 @@ async fn forget(tx: &mut Tx, refused: &Entry) -> Result<(), Error> {
 }
 
 fn saga(row: &PgRow, statements: Vec<Entry>) -> Result<Saga, Error> {
-    Ok(Saga { offer: offer(row)?, status: status(row)?, statements, refused: Vec::new() })
+    Ok(Saga { offer: offer(row)?, status: status(row)?, hold: None, statements, refused: Vec::new() })
 }
 
 fn offer(row: &PgRow) -> Result<Offer, Error> {
@@ -281,6 +293,7 @@ fn offer(row: &PgRow) -> Result<Offer, Error> {
         policy: policy(row.try_get("policy")?)?,
         direct_agent: optional_id(row, "direct_agent_id")?,
         escrow: id(row, "escrow_id")?,
+        rail: hold_funding::rail(row.try_get("funding")?)?,
         open: span(row, "open_us")?,
         work: span(row, "work_us")?,
         review: span(row, "review_us")?,

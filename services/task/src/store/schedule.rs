@@ -92,6 +92,16 @@ pub(crate) async fn postpone(
     .await
 }
 
+/// Makes a task due now: something happened elsewhere that its next step may have waited for.
+pub(crate) async fn wake(tx: &mut Tx, task: TaskId, now: MeshTime) -> Result<(), Error> {
+    sqlx::query("UPDATE sagas SET due_us = least(due_us, $2) WHERE task_id = $1")
+        .bind(task.uuid())
+        .bind(now.micros())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// A step failed: tries again later, the later the oftener it failed. Answers how often it did.
 pub(crate) async fn back_off(
     db: &Database,

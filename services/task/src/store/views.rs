@@ -2,13 +2,14 @@
 
 use poa_common::{AccountId, AgentId, EscrowId, Msat, TaskId, Timestamp, TypedId as _};
 use poa_storage::Error;
-use proof_of_agent::{Digest, ReleasePolicy};
+use proof_of_agent::{Digest, Rail, ReleasePolicy};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row as _};
 
+use super::hold_funding;
 use super::rows::{body, digest, id, optional_id, policy, size};
 use super::sagas::status;
-use crate::domain::{Body, State, Status};
+use crate::domain::{Body, Hold, State, Status};
 
 /// Which bodies to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,9 @@ pub(crate) struct View {
     pub(crate) policy: ReleasePolicy,
     pub(crate) direct_agent: Option<AgentId>,
     pub(crate) escrow: EscrowId,
+    pub(crate) rail: Rail,
+    /// The hold invoice, where one was made.
+    pub(crate) hold: Option<Hold>,
     pub(crate) terms: Vec<u8>,
     pub(crate) created: Timestamp,
     pub(crate) status: Status,
@@ -84,15 +88,18 @@ async fn select(
 ) -> Result<Option<View>, Error> {
     let row = sqlx::query(
         "SELECT t.task_id, t.requester_id, t.title, t.capability, t.price_msat, t.fee_msat, t.payee_msat,
-                t.policy, t.direct_agent_id, t.escrow_id, t.terms, t.created_at,
+                t.policy, t.direct_agent_id, t.escrow_id, t.funding, t.terms, t.created_at,
                 t.input_media_type, t.input_sha256, t.input_size,
                 CASE WHEN $2 THEN t.input_body END AS input_body, CASE WHEN $2 THEN t.input_uri END AS input_uri,
                 s.*,
+                h.invoice AS hold_invoice, h.expires_at AS hold_expires_at, h.paid_msat, h.expiry_height,
+                h.guard_height, h.guard_reached, h.fate,
                 r.media_type AS result_media_type, r.sha256 AS result_sha256, r.size AS result_size,
                 CASE WHEN $3 THEN r.body END AS result_body, CASE WHEN $3 THEN r.uri END AS result_uri,
                 EXISTS (SELECT FROM statements p WHERE p.task_id = t.task_id AND p.envelope IS NULL) AS pending
          FROM tasks t JOIN task_status s USING (task_id)
          LEFT JOIN results r ON r.task_id = t.task_id AND r.submission = s.submissions
+         LEFT JOIN hold_funding h ON h.task_id = t.task_id
          WHERE t.task_id = $1
            AND ($4::uuid IS NULL OR t.requester_id = $4 OR s.state = $6
                 OR (s.account_id = $4 AND ($5::uuid IS NULL OR s.agent_id = $5)))",
@@ -122,6 +129,8 @@ pub(super) fn view_of(row: &PgRow) -> Result<View, Error> {
         policy: policy(row.try_get("policy")?)?,
         direct_agent: optional_id(row, "direct_agent_id")?,
         escrow: id(row, "escrow_id")?,
+        rail: hold_funding::rail(row.try_get("funding")?)?,
+        hold: hold_funding::of_row(row)?,
         terms: row.try_get("terms")?,
         created: row.try_get("created_at")?,
         status: status(row)?,

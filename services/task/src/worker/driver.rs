@@ -9,17 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use poa_common::{Env, TaskId, TypedId as _};
-use poa_proto::attestation::v1::{AppendStatementResponse, Attestation};
 use poa_storage::Database;
 use poa_storage::secret::SealKey;
+use proof_of_agent::Envelope;
 use proof_of_agent::chain::receipt_path;
-use proof_of_agent::statement::Kind;
-use proof_of_agent::{DecisionKind, Digest, Envelope, EnvelopeError, Statement};
 
 use super::mesh_clock::MeshClock;
+use super::outcome::{Outcome, apply, logged, of_refusal};
 use super::peers::{CallError, Peers, Refusal};
 use crate::domain::{
-    DomainError, Entry, Moment, Next, Paper, Pen, Saga, Standing, Step, next_step, statement_of_payload,
+    Entry, MeshTime, Moment, Next, Paper, Pen, Saga, Standing, State, Step, next_step, statement_of_payload,
 };
 use crate::error::Error;
 use crate::{failpoint, metrics, store};
@@ -30,6 +29,10 @@ const MAX_STEPS: usize = 24;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest wait after a step that failed.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// How long after a step whose answer is not there yet it is asked for again: news of it come sooner by escrow's events.
+const PENDING_PAUSE: Duration = Duration::from_secs(2);
+/// Stands for the payer's token where escrow needs it no more.
+const SPENT_TOKEN: &str = "spent";
 /// From this failure on a task's trouble is an error in the log, not a warning.
 const LOUD_AFTER: i32 = 5;
 
@@ -63,21 +66,6 @@ struct Course {
     unwritten: Vec<(Step, Outcome)>,
     /// Whether this drive has written something.
     has_moved: bool,
-}
-
-/// What a step came to.
-#[derive(Clone, Debug)]
-enum Outcome {
-    Held,
-    Appended {
-        envelope: Vec<u8>,
-        countersignature: Option<Box<(Statement, Vec<u8>)>>,
-    },
-    Captured(poa_common::TransferId),
-    Refunded(Option<poa_common::TransferId>),
-    Refused(Refusal),
-    /// A step that calls nobody.
-    Due,
 }
 
 /// Why a drive stopped before the task came to rest.
@@ -161,11 +149,24 @@ impl Driver {
                     return Err(error);
                 }
             };
-            if let Outcome::Refused(refused) = &outcome {
-                metrics::step(step.as_str(), "refused");
-                refusal = Some(refused.clone());
-            } else {
-                metrics::step(step.as_str(), "done");
+            metrics::step(step.as_str(), outcome.as_str());
+            // What is asked for next has its time: the requester is to pay.
+            let mut rests = false;
+            match &outcome {
+                Outcome::Refused(refused) => refusal = Some(refused.clone()),
+                Outcome::Pending => {
+                    self.pause(course, peeked).await?;
+                    return Ok(refusal);
+                }
+                Outcome::Awaiting(_) => rests = true,
+                Outcome::Held(_)
+                | Outcome::Unpaid { .. }
+                | Outcome::Appended { .. }
+                | Outcome::Secured
+                | Outcome::Captured(_)
+                | Outcome::Refunded(_)
+                | Outcome::Lost
+                | Outcome::Due => {}
             }
             course.unwritten.push((step, outcome));
             if let Some(ahead) = course.ahead(&self.pen, self.now()) {
@@ -176,32 +177,53 @@ impl Driver {
             let Some(saga) = self.commit(course).await? else {
                 return Err(DriveError::Refused(format!("{}: {said}", step.as_str())));
             };
+            if rests {
+                return Ok(refusal);
+            }
             course = Course { has_moved: true, ..Course::from(saga) };
         }
         self.commit(course).await?;
         Err(DriveError::Restless)
     }
 
+    /// Leaves a task whose next answer is not there yet for a while.
+    async fn pause(&self, course: Course, peeked: Option<MeshTime>) -> Result<(), Error> {
+        // What a commit has written is due again soon enough.
+        let written = course.has_moved || !course.unwritten.is_empty();
+        let task = course.saga.offer.task;
+        self.commit(course).await?;
+        if let (false, Some(peeked)) = (written, peeked) {
+            let due = self.clock.now().after(PENDING_PAUSE);
+            store::postpone(&self.db, task, peeked, due).await?;
+        }
+        Ok(())
+    }
+
     /// Calls whom a step calls. Nothing is written.
     async fn perform(&self, step: Step, saga: &Saga) -> Result<Outcome, DriveError> {
         let outcome = match step {
-            Step::HoldFunds => self.hold(saga).await.map(|()| Outcome::Held),
+            Step::HoldFunds => self.hold(saga).await,
             Step::Append(seq) => self.append(saga, seq).await,
             Step::Capture => {
                 let chain = self.release_chain(saga).await?;
-                self.peers.capture(saga, chain).await.map(Outcome::Captured)
+                self.peers.capture(saga, chain).await
             }
-            Step::Refund => self.peers.refund(saga).await.map(Outcome::Refunded),
+            Step::Secure => self.peers.secure(saga).await,
+            Step::Refund => self.peers.refund(saga).await,
             Step::AbandonFunding
             | Step::LapseClaim
             | Step::ExpireOffer
             | Step::Release
             | Step::AcceptBySilence
-            | Step::ExpireRejected => Ok(Outcome::Due),
+            | Step::ExpireRejected
+            | Step::GiveUp
+            | Step::EndLost => Ok(Outcome::Due),
         };
         match outcome {
+            // It was told before.
+            Ok(Outcome::Awaiting(_)) if saga.status.state == State::AwaitingFunds => Ok(Outcome::Pending),
             Ok(outcome) => Ok(outcome),
-            Err(CallError::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
+            Err(CallError::Refused(refusal)) => Ok(of_refusal(step, saga, refusal)),
             Err(CallError::Unknown(why)) => {
                 metrics::step(step.as_str(), "failed");
                 Err(DriveError::Call(format!("{}: {why}", step.as_str())))
@@ -209,11 +231,16 @@ impl Driver {
         }
     }
 
-    async fn hold(&self, saga: &Saga) -> Result<(), CallError> {
-        let sealed = saga.status.token.as_ref().map(|token| token.sealed.as_slice()).unwrap_or_default();
-        let token = self.tokens.open(saga.offer.task.uuid().as_bytes(), sealed).ok();
-        let token = token.and_then(|token| String::from_utf8(token).ok());
-        let token = token.ok_or_else(|| CallError::Unknown("the payer's token does not open".to_owned()))?;
+    async fn hold(&self, saga: &Saga) -> Result<Outcome, CallError> {
+        let token = match &saga.status.token {
+            Some(token) => {
+                let opened = self.tokens.open(saga.offer.task.uuid().as_bytes(), &token.sealed).ok();
+                let opened = opened.and_then(|token| String::from_utf8(token).ok());
+                opened.ok_or_else(|| CallError::Unknown("the payer's token does not open".to_owned()))?
+            }
+            // It has served: what escrow knows of the hold, it says without one.
+            None => SPENT_TOKEN.to_owned(),
+        };
         let terms = saga.statements.first().and_then(|entry| entry.paper.as_ref()).map(Paper::bytes);
         self.peers.hold(saga, terms.unwrap_or_default(), &token).await
     }
@@ -356,65 +383,6 @@ impl Drop for Active<'_> {
             }
         }
     }
-}
-
-/// Changes the task as the outcome has it. `Ok(false)`: refused where no refusal is possible.
-fn apply(saga: &mut Saga, step: Step, outcome: &Outcome, pen: &Pen, at: Moment) -> Result<bool, DomainError> {
-    match (step, outcome) {
-        (Step::HoldFunds, Outcome::Held) => saga.funded(),
-        (Step::HoldFunds, Outcome::Refused(refusal)) => saga.refuse_funding(&refusal.note(), at)?,
-        (Step::Append(seq), Outcome::Appended { envelope, countersignature }) => {
-            saga.appended(seq, envelope.clone(), countersignature.as_deref().cloned(), pen, at)?;
-        }
-        (Step::Append(seq), Outcome::Refused(refusal)) => {
-            return saga.statement_refused(seq, &refusal.note(), at);
-        }
-        (Step::Capture, Outcome::Captured(transfer)) => saga.captured(*transfer, pen, at)?,
-        (Step::Refund, Outcome::Refunded(transfer)) => saga.refunded(*transfer, pen, at)?,
-        (Step::AbandonFunding, _) => {
-            saga.abandon_funding("the requester's token ended before the price was held", at)?;
-        }
-        (Step::LapseClaim, _) => saga.lapse(at)?,
-        (Step::ExpireOffer, _) => saga.expire("nobody delivered in time", pen, at)?,
-        (Step::Release, _) => saga.approve(DecisionKind::CriteriaMet, pen, at)?,
-        (Step::AcceptBySilence, _) => saga.approve(DecisionKind::DeadlinePassed, pen, at)?,
-        (Step::ExpireRejected, _) => saga.expire("no other result came in time", pen, at)?,
-        (Step::HoldFunds | Step::Append(_) | Step::Capture | Step::Refund, _) => return Ok(false),
-    }
-    Ok(true)
-}
-
-/// What attestation says it logged must be what we asked it to. The digest says so: to verify the signature, too, is
-/// escrow's and every reader's to do, and costs more than all else here.
-fn logged(answer: AppendStatementResponse, digest: Digest, kind: Kind) -> Result<Outcome, String> {
-    let (logged, envelope) = read(answer.attestation)?;
-    if logged.digest() != digest {
-        return Err("attestation logged another statement".to_owned());
-    }
-    let countersignature = match kind {
-        Kind::WorkSubmitted => {
-            let (countersigned, envelope) = read(answer.countersignature)?;
-            let statement = countersigned.open().map_err(|error| not_a_statement(&error))?;
-            if statement.kind() != Kind::WorkReceived || statement.context().predecessor != Some(digest) {
-                return Err("attestation countersigned another statement".to_owned());
-            }
-            Some(Box::new((statement, envelope)))
-        }
-        Kind::TermsOffered | Kind::TermsAccepted | Kind::WorkReceived | Kind::Decision | Kind::Settlement => {
-            None
-        }
-    };
-    Ok(Outcome::Appended { envelope, countersignature })
-}
-
-fn read(attestation: Option<Attestation>) -> Result<(Envelope, Vec<u8>), String> {
-    let bytes = attestation.map(|attestation| attestation.envelope).ok_or("attestation answered nothing")?;
-    let envelope = Envelope::from_json(&bytes).map_err(|error| not_a_statement(&error))?;
-    Ok((envelope, bytes))
-}
-
-fn not_a_statement(error: &EnvelopeError) -> String {
-    format!("attestation answered what is no statement: {error}")
 }
 
 /// An error and its causes on one line.

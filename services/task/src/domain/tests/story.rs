@@ -24,9 +24,32 @@ pub(super) struct Story {
     pub(super) offer: Statement,
     pub(super) saga: Saga,
     pub(super) at: Moment,
+    pub(super) channel: Channel,
+}
+
+/// What the requester's channel does with what a hold invoice locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// Nobody has paid.
+    Empty,
+    /// It is paid, and can be taken and given back.
+    Paid,
+    /// It is neither taken nor given back yet.
+    Slow,
+    /// The network gave it back.
+    Broken,
 }
 
 pub(super) fn story(policy: ReleasePolicy) -> Story {
+    funded_by(Rail::Balance, policy)
+}
+
+/// A task that a hold invoice funds.
+pub(super) fn hold_story(policy: ReleasePolicy) -> Story {
+    funded_by(Rail::HoldInvoice, policy)
+}
+
+fn funded_by(rail: Rail, policy: ReleasePolicy) -> Story {
     let (env, _) = poa_testkit::env(3);
     let platform = SigningKey::from_bytes(&env.random());
     let pen = Pen { signer: DidKey::of(&platform), env: env.clone() };
@@ -46,7 +69,7 @@ pub(super) fn story(policy: ReleasePolicy) -> Story {
         claim_seconds: 60,
         work_seconds: 600,
         review_seconds: 300,
-        rail: Rail::Balance,
+        rail,
         escrow: env.new_id(),
         direct_agent: None,
         offered_time: at.wall,
@@ -65,6 +88,7 @@ pub(super) fn story(policy: ReleasePolicy) -> Story {
             policy,
             direct_agent: None,
             escrow,
+            rail,
             open: Duration::from_secs(3_600),
             work: Duration::from_secs(600),
             review: Duration::from_secs(300),
@@ -86,6 +110,7 @@ pub(super) fn story(policy: ReleasePolicy) -> Story {
             token: Some(SealedToken { sealed: vec![1], expires: at.wall + DAY }),
             updated: at.wall,
         },
+        hold: None,
         statements: vec![Entry {
             seq: 1,
             kind: Kind::TermsOffered,
@@ -98,7 +123,8 @@ pub(super) fn story(policy: ReleasePolicy) -> Story {
         refused: Vec::new(),
     };
     let key = SigningKey::from_bytes(&env.random());
-    Story { agent: env.new_id(), account: env.new_id(), env, pen, platform, key, offer, saga, at }
+    let channel = if rail == Rail::Balance { Channel::Paid } else { Channel::Empty };
+    Story { agent: env.new_id(), account: env.new_id(), env, pen, platform, key, offer, saga, at, channel }
 }
 
 // === impl Story ===
@@ -124,19 +150,42 @@ impl Story {
         chain_of(&self.papers(), &[self.pen.signer]).unwrap()
     }
 
-    /// Carries out the next step as escrow and attestation would, when all goes well.
+    /// Carries out the next step as escrow and attestation would, when all goes well. Answers whether there was one, and an
+    /// answer to it.
     pub(super) fn step(&mut self) -> bool {
         let (pen, at) = (self.pen.clone(), self.at);
         let Next::Step(step) = self.next() else {
             return false;
         };
         let transfer: TransferId = self.env.new_id();
+        let ledger = self.saga.offer.rail == Rail::Balance
+            || self.saga.hold.as_ref().is_some_and(|hold| hold.fate == Fate::Secured);
         match step {
-            Step::HoldFunds => self.saga.funded(),
+            Step::HoldFunds if self.saga.offer.rail == Rail::Balance => self.saga.funded(None, at),
+            Step::HoldFunds => match (self.channel, self.saga.status.state) {
+                (Channel::Empty, State::Funding) => self.saga.awaiting(self.lock(0), at).unwrap(),
+                (Channel::Empty | Channel::Slow, _) => return false,
+                (Channel::Paid, _) => self.saga.funded(Some(self.lock(10_000)), at),
+                (Channel::Broken, _) => self.saga.refuse_funding("unpaid", at).unwrap(),
+            },
+            Step::Secure => match self.channel {
+                Channel::Empty | Channel::Slow => return false,
+                Channel::Paid => self.saga.secured(),
+                Channel::Broken => self.saga.lost(&pen, at).unwrap(),
+            },
+            Step::Capture if self.channel == Channel::Slow && !ledger => return false,
+            Step::Capture if self.channel == Channel::Broken && !ledger => {
+                self.saga.lost(&pen, at).unwrap();
+            }
+            Step::GiveUp => self.saga.give_up(&pen, at).unwrap(),
+            Step::EndLost => self.saga.end_lost(&pen, at).unwrap(),
             Step::Append(seq) => self.append(seq),
             Step::Capture => self.saga.captured(transfer, &pen, at).unwrap(),
             Step::Refund => {
-                let held = self.saga.status.held.then_some(transfer);
+                if self.channel == Channel::Slow && !ledger {
+                    return false;
+                }
+                let held = (self.saga.status.held && ledger).then_some(transfer);
                 self.saga.refunded(held, &pen, at).unwrap();
             }
             Step::AbandonFunding => self.saga.abandon_funding("token", at).unwrap(),
@@ -148,6 +197,46 @@ impl Story {
             }
         }
         true
+    }
+
+    /// What escrow says of the invoice.
+    pub(super) fn lock(&self, paid: i64) -> Lock {
+        let height = |height: u32| if paid > 0 { height } else { 0 };
+        Lock {
+            invoice: Bolt11("lnbcrt1".to_owned()),
+            expires: self.at.wall + Duration::from_secs(600),
+            paid: Msat::new(paid),
+            expiry_height: height(800_100),
+            guard_height: height(800_064),
+        }
+    }
+
+    /// The chain has come to the guard height.
+    pub(super) fn guard(&mut self) {
+        let news = News { lock: Some(self.lock(10_000)), guard_reached: true, fate: None };
+        self.saga.hear(news, self.at);
+    }
+
+    /// An event says what became of what is locked.
+    pub(super) fn hears(&mut self, fate: Fate) -> bool {
+        let news = News { lock: Some(self.lock(10_000)), guard_reached: false, fate: Some(fate) };
+        self.saga.hear(news, self.at)
+    }
+
+    /// A task that a hold invoice funds, claimed.
+    pub(super) fn claimed_on_hold(policy: ReleasePolicy) -> Self {
+        let mut story = hold_story(policy);
+        story.channel = Channel::Paid;
+        assert_eq!(story.rest(), State::Open);
+        story.claim().unwrap();
+        assert_eq!(story.rest(), State::Claimed);
+        story
+    }
+
+    /// The last statement's settlement.
+    pub(super) fn settlement(&self) -> proof_of_agent::Settlement {
+        let last = papers::statement_of(self.papers().last().unwrap()).unwrap();
+        last.body().as_settlement().unwrap().clone()
     }
 
     pub(super) fn append(&mut self, seq: u32) {
@@ -185,6 +274,16 @@ impl Story {
         for _ in 0..20 {
             if !self.step() {
                 return self.saga.status.state;
+            }
+        }
+        panic!("the task does not come to rest: {:?}", self.saga.status.state);
+    }
+
+    /// Goes on until this step, or until there is none.
+    pub(super) fn rest_before(&mut self, step: Step) {
+        for _ in 0..20 {
+            if self.next() == Next::Step(step) || !self.step() {
+                return;
             }
         }
         panic!("the task does not come to rest: {:?}", self.saga.status.state);
