@@ -10,6 +10,7 @@ mod deadlines;
 mod faults;
 mod feed;
 mod get_task;
+mod hold_funding;
 mod list_tasks;
 mod reject_result;
 mod release_claim;

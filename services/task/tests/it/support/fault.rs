@@ -42,6 +42,11 @@ impl Faults {
         self.down.lock().unwrap_or_else(PoisonError::into_inner).retain(|down| *down != method);
     }
 
+    /// Whether a method is down.
+    pub(crate) fn is_down(&self, method: &str) -> bool {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(&method)
+    }
+
     /// Before a call's effect: answers whether its answer is to be lost.
     pub(crate) async fn before(&self, method: &'static str) -> Result<bool, Status> {
         if self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(&method) {

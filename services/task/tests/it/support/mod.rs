@@ -4,11 +4,13 @@ mod agent;
 mod attestation;
 mod escrow;
 mod fault;
+mod hold_invoice;
 mod world;
 
 pub(crate) use agent::Agent;
 pub(crate) use fault::Fault;
-pub(crate) use world::{World, offer, uuid};
+pub(crate) use hold_invoice::{Channels, EXPIRY_HEIGHT, GUARD_HEIGHT};
+pub(crate) use world::{World, hold_offer, offer, uuid};
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use poa_proto::task::v1::task::State;
 use poa_proto::task::v1::task_internal_service_client::TaskInternalServiceClient;
 use poa_proto::task::v1::task_service_client::TaskServiceClient;
 use poa_proto::task::v1::{
-    Content, CreateTaskRequest, Criterion, GetTaskRequest, ReleasePolicy, Task, content, criterion,
+    Content, CreateTaskRequest, Criterion, Funding, GetTaskRequest, ReleasePolicy, Task, content, criterion,
 };
 use poa_storage::DatabaseConfig;
 use poa_task::Config;
@@ -73,6 +73,11 @@ pub(crate) fn offer(env: &Env) -> CreateTaskRequest {
         price_msat: PRICE,
         ..CreateTaskRequest::default()
     }
+}
+
+/// The same, funded by a hold invoice.
+pub(crate) fn hold_offer(env: &Env) -> CreateTaskRequest {
+    CreateTaskRequest { funding: Funding::HoldInvoice.into(), ..offer(env) }
 }
 
 // === impl World ===
@@ -139,6 +144,14 @@ impl World {
     /// Ends the service without a drain, and starts another on the same database.
     pub(crate) async fn restart(&mut self) {
         self.lifecycle.stop(Duration::from_secs(10)).await;
+        let (pipe, channel, lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env, |_| {}).await;
+        (self.pipe, self.channel, self.lifecycle) = (pipe, channel, lifecycle);
+    }
+
+    /// The same, and between the two something happens that no service sees.
+    pub(crate) async fn restart_with(&mut self, meanwhile: impl FnOnce(&Self)) {
+        self.lifecycle.stop(Duration::from_secs(10)).await;
+        meanwhile(self);
         let (pipe, channel, lifecycle) = serve(&self.url, &self.keys, &self.peers, &self.env, |_| {}).await;
         (self.pipe, self.channel, self.lifecycle) = (pipe, channel, lifecycle);
     }
