@@ -171,7 +171,9 @@ impl<H: Handler> Claimed<H> {
         };
         match submitted {
             Ok(event) => Ended::HandedIn(event),
-            Err(error) if error.reason() == "CLAIM_NOT_HELD" => Ended::Lost(error.to_string()),
+            Err(error) if matches!(error.reason(), "CLAIM_NOT_HELD" | "TASK_STATE") => {
+                Ended::Lost(error.to_string())
+            }
             Err(error) => Ended::Refused(format!("the result was refused: {error}")),
         }
     }

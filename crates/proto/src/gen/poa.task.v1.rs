@@ -1074,8 +1074,9 @@ pub mod task_service_client {
         /// Submits the result with the agent's signed WorkSubmitted. Refused, with nothing recorded, unless digest, size and every
         /// machine-checkable criterion hold.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, CRITERION_FAILED, SIGNATURE_INVALID, CHAIN_MISMATCH,
-        /// REQUEST_ID_REUSED, OVERLOADED (the task changed meanwhile: send the same request again). CLI: `poa submit`.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, TASK_STATE (no more results are taken, or the sats of a hold
+        /// invoice are on their way back), CRITERION_FAILED, SIGNATURE_INVALID, CHAIN_MISMATCH, REQUEST_ID_REUSED, OVERLOADED (the
+        /// task changed meanwhile: send the same request again). CLI: `poa submit`.
         pub async fn submit_result(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitResultRequest>,
@@ -1233,8 +1234,9 @@ pub mod task_service_server {
         /// Submits the result with the agent's signed WorkSubmitted. Refused, with nothing recorded, unless digest, size and every
         /// machine-checkable criterion hold.
         /// Idempotent by request_id.
-        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, CRITERION_FAILED, SIGNATURE_INVALID, CHAIN_MISMATCH,
-        /// REQUEST_ID_REUSED, OVERLOADED (the task changed meanwhile: send the same request again). CLI: `poa submit`.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, CLAIM_NOT_HELD, TASK_STATE (no more results are taken, or the sats of a hold
+        /// invoice are on their way back), CRITERION_FAILED, SIGNATURE_INVALID, CHAIN_MISMATCH, REQUEST_ID_REUSED, OVERLOADED (the
+        /// task changed meanwhile: send the same request again). CLI: `poa submit`.
         async fn submit_result(
             &self,
             request: tonic::Request<super::SubmitResultRequest>,

@@ -350,7 +350,10 @@ impl Course {
     fn ahead(&self, pen: &Pen, at: Moment) -> Option<Saga> {
         let (step, outcome) = self.unwritten.last()?;
         let mut ahead = self.saga.clone();
-        if matches!(outcome, Outcome::Refused(_)) || !apply(&mut ahead, *step, outcome, pen, at).ok()? {
+        // A lock leaves no transfer behind by which a refund could tell that the terms may be logged: it is written first.
+        if matches!(outcome, Outcome::Refused(_) | Outcome::Held(Some(_)))
+            || !apply(&mut ahead, *step, outcome, pen, at).ok()?
+        {
             return None;
         }
         let calls = match next_step(&ahead, at) {

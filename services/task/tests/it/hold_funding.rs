@@ -14,20 +14,20 @@ use proof_of_agent::{Rail, SettlementKind, Statement};
 use tonic::Code;
 
 use crate::support::{
-    Channels, EXPIRY_HEIGHT, FEE, Fault, GUARD_HEIGHT, PRICE, SOON, World, hold_offer, offer, refusal, said,
-    uuid,
+    Channels, EXPIRY_HEIGHT, FEE, GUARD_HEIGHT, PRICE, SOON, World, hold_offer, refusal, said, uuid,
 };
 
-const DAY: Duration = Duration::from_secs(86_401);
+pub(crate) const DAY: Duration = Duration::from_secs(86_401);
 
-async fn awaiting(world: &World) -> Task {
+/// A task whose invoice is not paid.
+pub(crate) async fn awaiting(world: &World) -> Task {
     let task = world.create(hold_offer(&world.env)).await.unwrap();
     assert_eq!(task.state(), State::AwaitingFunds);
     task
 }
 
 /// An open task that a person judges, paid.
-async fn open(world: &World) -> Task {
+pub(crate) async fn open(world: &World) -> Task {
     let offer =
         CreateTaskRequest { release_policy: ReleasePolicy::OnAcceptance.into(), ..hold_offer(&world.env) };
     let task = world.create(offer).await.unwrap();
@@ -35,27 +35,29 @@ async fn open(world: &World) -> Task {
     world.until(&task.task_id, State::Open).await
 }
 
-async fn claimed(world: &World) -> (Task, Statement) {
+/// One that the agent has claimed.
+pub(crate) async fn claimed(world: &World) -> (Task, Statement) {
     let task = open(world).await;
     let (task, acceptance) = world.claim(&world.agent, &task, 1).await;
     assert_eq!(task.state(), State::Claimed);
     (task, acceptance)
 }
 
-async fn submitted(world: &World) -> Task {
+/// One whose result waits for the requester.
+pub(crate) async fn submitted(world: &World) -> Task {
     let (_, acceptance) = claimed(world).await;
     let task = world.submit(&world.agent, &acceptance, &acceptance, b"hello").await.unwrap();
     assert_eq!(task.state(), State::Submitted);
     task
 }
 
-async fn accept(world: &World, task: &str) -> Task {
+pub(crate) async fn accept(world: &World, task: &str) -> Task {
     let request = AcceptResultRequest { request_id: uuid(&world.env), task_id: task.to_owned() };
     let answer = world.client().accept_result(world.by(world.requester, request)).await.unwrap();
     answer.into_inner().task.unwrap()
 }
 
-async fn reject(world: &World, task: &str) -> Task {
+pub(crate) async fn reject(world: &World, task: &str) -> Task {
     let request = RejectResultRequest {
         request_id: uuid(&world.env),
         task_id: task.to_owned(),
@@ -66,14 +68,14 @@ async fn reject(world: &World, task: &str) -> Task {
     answer.into_inner().task.unwrap()
 }
 
-async fn cancel(world: &World, task: &str) -> Task {
+pub(crate) async fn cancel(world: &World, task: &str) -> Task {
     let request = CancelTaskRequest { request_id: uuid(&world.env), task_id: task.to_owned() };
     let answer = world.client().cancel_task(world.by(world.requester, request)).await.unwrap();
     answer.into_inner().task.unwrap()
 }
 
 /// The settlement with which a task's chain ends.
-fn end_of(world: &World, task: &str) -> proof_of_agent::Settlement {
+pub(crate) fn end_of(world: &World, task: &str) -> proof_of_agent::Settlement {
     let chain = world.attestation.chain(task);
     chain.last().unwrap().body().as_settlement().unwrap().clone()
 }
@@ -86,7 +88,8 @@ fn ended_lost(world: &World, task: &Task) {
     assert_eq!(world.escrow.balance(world.agent.account), 0);
 }
 
-async fn ledger_is_still(world: &World) {
+/// Nothing is held, and nothing is to be done.
+pub(crate) async fn ledger_is_still(world: &World) {
     assert_eq!(world.escrow.held(), 0);
     assert_eq!(world.count("SELECT count(*) FROM sagas").await, 0);
 }
@@ -370,236 +373,4 @@ async fn what_goes_back_by_itself_ends_the_task_by_the_event_alone() {
     let task = world.until(&task.task_id, State::Canceled).await;
     ended_lost(&world, &task);
     ledger_is_still(&world).await;
-}
-
-#[tokio::test]
-async fn old_and_repeated_events_move_nothing_backwards() {
-    let world = World::new().await;
-    let task = submitted(&world).await;
-    world.escrow.guard(&task.task_id);
-    poa_testkit::eventually(SOON, "it is secured", async || {
-        world.count("SELECT count(*) FROM hold_funding WHERE fate = 2").await == 1
-    })
-    .await;
-    world.escrow.repeat_events();
-    for past in [Standing::Awaiting, Standing::Accepted, Standing::Settling, Standing::Canceled] {
-        world.escrow.tell_of_the_past(&task.task_id, past);
-    }
-    let told = i64::try_from(world.escrow.events()).unwrap();
-    poa_testkit::eventually(SOON, "all is heard", async || {
-        world.count("SELECT convert_from(value, 'UTF8')::bigint FROM consumer_cursors").await == told
-    })
-    .await;
-    let seen = world.get(world.requester, &task.task_id).await.unwrap();
-    assert_eq!((seen.state(), seen.funding_invoice.unwrap().paid_msat), (State::Submitted, PRICE));
-    assert_eq!(world.count("SELECT count(*) FROM hold_funding WHERE fate = 2 AND guard_reached").await, 1);
-    accept(&world, &task.task_id).await;
-    world.until(&task.task_id, State::Completed).await;
-    world.escrow.repeat_events();
-    assert_eq!(world.escrow.balance(world.agent.account), PRICE - FEE);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_any_event_each_task_asks_by_itself() {
-    let world = World::new().await;
-    world.escrow.faults.down("events");
-    world.escrow.channels(Channels::Slow);
-    // Paid, unpaid, cancelled, taken: nobody tells.
-    let unpaid = awaiting(&world).await;
-    world.escrow.give_back(&unpaid.task_id);
-    world.until(&unpaid.task_id, State::Canceled).await;
-    let canceled = awaiting(&world).await;
-    cancel(&world, &canceled.task_id).await;
-    let task = submitted(&world).await;
-    accept(&world, &task.task_id).await;
-    poa_testkit::eventually(SOON, "it is being taken", async || {
-        world.escrow.standing(&task.task_id) == Standing::Settling
-    })
-    .await;
-    world.escrow.channels(Channels::Quick);
-    world.until(&task.task_id, State::Completed).await;
-    world.until(&canceled.task_id, State::Canceled).await;
-    // What went back is found out when it is asked for.
-    let lost = submitted(&world).await;
-    world.escrow.give_back(&lost.task_id);
-    accept(&world, &lost.task_id).await;
-    let lost = world.until(&lost.task_id, State::Canceled).await;
-    assert!(lost.note.contains("the funding was lost"), "{}", lost.note);
-    assert_eq!(end_of(&world, &lost.task_id).kind, SettlementKind::FundingLost);
-    ledger_is_still(&world).await;
-    // And the stream is opened again, from where it was.
-    world.escrow.faults.up("events");
-    let told = i64::try_from(world.escrow.events()).unwrap();
-    poa_testkit::eventually(SOON, "all is heard", async || {
-        world
-            .count("SELECT coalesce(max(convert_from(value, 'UTF8')::bigint), 0) FROM consumer_cursors")
-            .await
-            == told
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_ends_in_any_state_goes_on_where_it_was() {
-    let mut world = World::new().await;
-    let task = awaiting(&world).await;
-    world.restart_with(|world| world.escrow.pay(&task.task_id)).await;
-    let task = world.until(&task.task_id, State::Open).await;
-    // The guard comes while nobody listens.
-    world.restart_with(|world| world.escrow.guard(&task.task_id)).await;
-    world.until(&task.task_id, State::Expired).await;
-
-    let (task, _) = claimed(&world).await;
-    world.restart_with(|world| world.escrow.give_back(&task.task_id)).await;
-    world.until(&task.task_id, State::Expired).await;
-
-    let task = submitted(&world).await;
-    world.escrow.channels(Channels::Slow);
-    world.restart_with(|world| world.escrow.guard(&task.task_id)).await;
-    poa_testkit::eventually(SOON, "it is being taken", async || {
-        world.escrow.standing(&task.task_id) == Standing::Settling
-    })
-    .await;
-    world.restart_with(|world| world.escrow.channels(Channels::Quick)).await;
-    poa_testkit::eventually(SOON, "it is secured", async || {
-        world.count("SELECT count(*) FROM hold_funding WHERE fate = 2").await == 1
-    })
-    .await;
-    reject(&world, &task.task_id).await;
-    world.restart_with(|_| {}).await;
-    world.pass(DAY).await;
-    world.until(&task.task_id, State::Expired).await;
-
-    let task = submitted(&world).await;
-    world.escrow.channels(Channels::Slow);
-    accept(&world, &task.task_id).await;
-    world.restart_with(|world| world.escrow.channels(Channels::Quick)).await;
-    world.until(&task.task_id, State::Completed).await;
-    assert_eq!(world.escrow.balance(world.agent.account), PRICE - FEE);
-
-    world.escrow.channels(Channels::Slow);
-    let task = awaiting(&world).await;
-    cancel(&world, &task.task_id).await;
-    world.restart_with(|world| world.escrow.channels(Channels::Quick)).await;
-    world.until(&task.task_id, State::Canceled).await;
-    ledger_is_still(&world).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_is_paid_once_whichever_call_of_this_rail_fails_or_loses_its_answer() {
-    let world = World::new().await;
-    let mut paid_so_far = 0;
-    for call in ["hold", "secure", "capture"] {
-        for fault in [Fault::Unavailable, Fault::Lost] {
-            world.escrow.faults.plan(call, fault, 5);
-            let offer = CreateTaskRequest {
-                release_policy: ReleasePolicy::OnAcceptance.into(),
-                ..hold_offer(&world.env)
-            };
-            let task = world.create(offer).await.unwrap();
-            world.until(&task.task_id, State::AwaitingFunds).await;
-            world.escrow.pay(&task.task_id);
-            let task = world.until(&task.task_id, State::Open).await;
-            let (_, acceptance) = world.claim(&world.agent, &task, 1).await;
-            world.submit(&world.agent, &acceptance, &acceptance, b"hello").await.unwrap();
-            if call == "secure" {
-                world.escrow.guard(&task.task_id);
-                poa_testkit::eventually(SOON, "it is secured", async || world.escrow.held() == PRICE).await;
-            }
-            accept(&world, &task.task_id).await;
-            world.until(&task.task_id, State::Completed).await;
-            paid_so_far += PRICE - FEE;
-            assert_eq!(world.escrow.balance(world.agent.account), paid_so_far, "{call} {fault:?}");
-        }
-    }
-    ledger_is_still(&world).await;
-}
-
-#[tokio::test]
-async fn each_verb_twice_with_one_request_id_is_carried_out_once() {
-    let world = World::new().await;
-    let request =
-        CreateTaskRequest { release_policy: ReleasePolicy::OnAcceptance.into(), ..hold_offer(&world.env) };
-    let task = world.create(request.clone()).await.unwrap();
-    assert_eq!(world.create(request.clone()).await.unwrap().task_id, task.task_id);
-    world.escrow.pay(&task.task_id);
-    let open = world.until(&task.task_id, State::Open).await;
-    assert_eq!(world.create(request).await.unwrap().state(), State::Open);
-    let acceptance = world.agent.acceptance(&open.terms, 1);
-    let claim = world.agent.claim_with(&task.task_id, &acceptance);
-    let submit = world.agent.submit(&acceptance, &acceptance, b"hello");
-    let by = world.agent.account;
-    for _ in 0..2 {
-        world.client().claim_task(world.by(by, claim.clone())).await.unwrap();
-    }
-    for _ in 0..2 {
-        world.client().submit_result(world.by(by, submit.clone())).await.unwrap();
-    }
-    let accept = AcceptResultRequest { request_id: uuid(&world.env), task_id: task.task_id.clone() };
-    for _ in 0..2 {
-        world.client().accept_result(world.by(world.requester, accept.clone())).await.unwrap();
-    }
-    world.until(&task.task_id, State::Completed).await;
-    assert_eq!(world.escrow.balance(by), PRICE - FEE);
-    assert_eq!(world.attestation.kinds(&task.task_id), Kind::ALL);
-
-    let unpaid = awaiting(&world).await;
-    let cancel = CancelTaskRequest { request_id: uuid(&world.env), task_id: unpaid.task_id.clone() };
-    for _ in 0..2 {
-        world.client().cancel_task(world.by(world.requester, cancel.clone())).await.unwrap();
-    }
-    world.until(&unpaid.task_id, State::Canceled).await;
-    ledger_is_still(&world).await;
-}
-
-#[tokio::test]
-async fn the_fee_is_escrows_to_say_and_is_asked_for_once_in_a_while() {
-    let world = World::new().await;
-    world.escrow.set_fee(250, 60_000);
-    for _ in 0..3 {
-        let task = world.create(offer(&world.env)).await.unwrap();
-        assert_eq!((task.fee_msat, task.payee_msat), (PRICE / 40, PRICE - PRICE / 40));
-    }
-    assert_eq!(world.escrow.quotes(), 1);
-    // What may not be kept is asked for each time.
-    let other = world.env.new_id();
-    world.escrow.deposit(other, 10 * PRICE);
-    world.escrow.set_fee(250, 0);
-    for _ in 0..2 {
-        world.client().create_task(world.by(other, offer(&world.env))).await.unwrap();
-    }
-    assert_eq!(world.escrow.quotes(), 3);
-}
-
-#[tokio::test]
-async fn a_fee_that_changed_before_the_hold_cancels_the_task_and_the_same_request_states_it_anew() {
-    let world = World::new().await;
-    world.open().await;
-    world.escrow.set_fee(300, 60_000);
-    let request = offer(&world.env);
-    let outcome = world.create(request.clone()).await;
-    assert_eq!(refusal(outcome.clone()), (Code::Unavailable, "DEPENDENCY_UNAVAILABLE".to_owned()));
-    assert_eq!(said(outcome, "dependency"), "escrow");
-    assert_eq!(
-        world.count("SELECT count(*) FROM task_status WHERE state = 9 AND note LIKE '%fee changed%'").await,
-        1
-    );
-    let task = world.create(request).await.unwrap();
-    assert_eq!((task.state(), task.fee_msat), (State::Open, 3 * PRICE / 100));
-    assert_eq!(world.escrow.held(), 2 * PRICE);
-}
-
-#[tokio::test]
-async fn without_a_quote_no_task_is_offered_and_one_that_was_is_still_answered() {
-    let world = World::new().await;
-    world.escrow.set_fee(500, 0);
-    let request = offer(&world.env);
-    let task = world.create(request.clone()).await.unwrap();
-    world.escrow.faults.down("quote");
-    assert_eq!(world.create(request.clone()).await.unwrap().task_id, task.task_id);
-    let other = CreateTaskRequest { title: "Say something else".to_owned(), ..request };
-    assert_eq!(refusal(world.create(other).await).1, "REQUEST_ID_REUSED");
-    let outcome = world.create(offer(&world.env)).await;
-    assert_eq!(refusal(outcome), (Code::Unavailable, "DEPENDENCY_UNAVAILABLE".to_owned()));
-    assert_eq!(world.count("SELECT count(*) FROM tasks").await, 1);
 }

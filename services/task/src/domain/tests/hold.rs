@@ -350,7 +350,6 @@ fn whatever_the_channel_does_the_chain_holds_and_the_task_ends() {
 
 /// The kind of the last decision.
 fn papers_of(story: &Story, kind: Kind) -> Option<DecisionKind> {
-    let entries = story.saga.statements.iter().filter(|entry| entry.kind == kind);
-    let last = entries.last()?.paper.as_ref()?;
-    Some(papers::statement_of(last).unwrap().body().as_decision()?.kind)
+    let last = story.saga.statements.iter().rfind(|entry| entry.kind == kind)?;
+    Some(papers::statement_of(last.paper.as_ref()?).unwrap().body().as_decision()?.kind)
 }

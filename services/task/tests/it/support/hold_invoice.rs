@@ -223,7 +223,6 @@ impl Escrow {
             Standing::Settling => {
                 return Err(refused("ESCROW_STATE", vec![("state", "settling".to_owned())]));
             }
-            Standing::FundingLost => return Err(refused("FUNDING_LOST", vec![])),
             Standing::Released => return Err(refused("ALREADY_RELEASED", vec![])),
             _ => {}
         }
