@@ -60,10 +60,10 @@ pub(super) fn one(node: LndNode, hash: PaymentHash) -> BoxStream<'static, Hint> 
 async fn next(mut reader: Reader) -> Option<(Hint, Reader)> {
     loop {
         reader = match reader {
-            Reader::Start(node) => {
-                let hash = first_settled(&node).await.ok()?;
-                return Some((hint(hash, FIRST), Reader::After(node, FIRST)));
-            }
+            Reader::Start(node) => match first_settled(&node).await.ok()? {
+                Some(hash) => return Some((hint(hash, FIRST), Reader::After(node, FIRST))),
+                None => Reader::After(node, FIRST),
+            },
             Reader::After(node, seen) => {
                 let mut lightning = node.inner.invoices.lightning();
                 let request = InvoiceSubscription { add_index: 0, settle_index: seen };
@@ -92,21 +92,27 @@ fn hint(hash: PaymentHash, settlement: u64) -> Hint {
     Hint { hash, cursor: Cursor::from(settlement.to_string()) }
 }
 
-/// Looks for the invoice that was settled first, until there is one. A node is new for a short time only.
-async fn first_settled(node: &LndNode) -> Result<PaymentHash, Error> {
+/// Looks for the invoice that was settled first, until there is one. A node is new for a short time only. `None` where others
+/// were settled and the first one is not in the list: it was forgotten, or of a kind that we do not make.
+async fn first_settled(node: &LndNode) -> Result<Option<PaymentHash>, Error> {
     let (mut pause, longest) = FIRST_POLL;
     loop {
         let mut after = Place::START;
+        let mut later = false;
         loop {
             let page = node.fetch_invoices(after, PAGE).await?;
             let first = page.invoices.iter().find(|invoice| invoice.settle_index == FIRST);
             if let Some(hash) = first.and_then(settled) {
-                return Ok(hash);
+                return Ok(Some(hash));
             }
+            later |= page.invoices.iter().any(|invoice| invoice.settle_index >= FIRST);
             match page.invoices.last().map(|invoice| Place::new(invoice.add_index)) {
                 Some(last) if last > after => after = last,
                 Some(_) | None => break,
             }
+        }
+        if later {
+            return Ok(None);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest);

@@ -94,6 +94,11 @@ impl LndStandIn {
         self.shared.node().payments.remove(&hash);
     }
 
+    /// The node forgets an invoice, as one that collects what was cancelled.
+    pub fn forget_invoice(&self, hash: PaymentHash) {
+        self.shared.node().invoices.remove(&hash);
+    }
+
     /// How many payments the node has begun, of whatever hash.
     pub fn payments_begun(&self) -> u64 {
         self.shared.node().payment_count

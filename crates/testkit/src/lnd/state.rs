@@ -49,6 +49,7 @@ pub(super) struct Node {
     pub(super) height: u32,
     pub(super) invoices: BTreeMap<PaymentHash, InvoiceRow>,
     pub(super) payments: BTreeMap<PaymentHash, PaymentRow>,
+    pub(super) invoice_count: u64,
     pub(super) settle_count: u64,
     pub(super) payment_count: u64,
     htlc_count: u64,
@@ -105,6 +106,7 @@ impl Node {
             height: 880_100,
             invoices: BTreeMap::new(),
             payments: BTreeMap::new(),
+            invoice_count: 0,
             settle_count: 0,
             payment_count: 0,
             htlc_count: 0,
@@ -174,10 +176,11 @@ impl Node {
             expiry,
             cltv_expiry,
             private: asked.private,
-            add_index: u64::try_from(self.invoices.len()).expect("fits") + 1,
+            add_index: self.invoice_count + 1,
             ..lnrpc::Invoice::default()
         };
         let hold = preimage.is_none();
+        self.invoice_count += 1;
         self.invoices.insert(hash, InvoiceRow { invoice: invoice.clone(), preimage, hold });
         self.changed();
         Ok(invoice)

@@ -84,8 +84,7 @@ pub(super) fn all_invoices(shared: &Arc<Shared>, request: InvoiceSubscription) -
     let (added, settled) = {
         let node = shared.node();
         let after = |given: u64, now: u64| if given == 0 { now } else { given };
-        let added = u64::try_from(node.invoices.len()).expect("fits");
-        (after(request.add_index, added), after(request.settle_index, node.settle_count))
+        (after(request.add_index, node.invoice_count), after(request.settle_index, node.settle_count))
     };
     follow(shared, (added, settled), |node, (added, settled), ready| {
         let rows = || node.invoices.values().map(|row| &row.invoice);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use poa_common::Msat;
 use poa_payment::{Cursor, Error, InvoiceState, NewInvoice, PaymentHash, Place, Provider};
-use poa_testkit::{LndAttempt, LndEffect, LndFault};
+use poa_testkit::{Direction, LndAttempt, LndEffect, LndFault};
 use tonic::Code;
 
 use crate::support::{AMOUNT, Fixture, PATIENCE};
@@ -132,6 +132,37 @@ async fn the_first_settlement_of_a_new_node_is_hinted_at_too() {
     fixture.lnd.pay(&open.bolt11).unwrap();
     let hints = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
     assert_eq!(hints.iter().map(|hint| hint.hash).collect::<Vec<_>>(), [paid.hash, open.hash]);
+}
+
+#[tokio::test]
+async fn a_first_settlement_that_the_node_has_forgotten_does_not_keep_the_others_back() {
+    let fixture = Fixture::new(12).await;
+    let mut hashes = Vec::new();
+    for _ in 0..3 {
+        let invoice = fixture.node.create_invoice(fixture.request()).await.unwrap();
+        hashes.push(invoice.hash);
+        fixture.lnd.pay(&invoice.bolt11).unwrap();
+    }
+    fixture.lnd.forget_invoice(hashes[0]);
+    let hints: Vec<_> = fixture.node.watch_invoices(Cursor::start()).take(2).collect().await;
+    assert_eq!(hints.iter().map(|hint| hint.hash).collect::<Vec<_>>(), hashes[1..]);
+}
+
+#[tokio::test]
+async fn a_connection_that_died_in_silence_ends_the_stream_of_hints() {
+    let fixture = Fixture::new(13).await;
+    let invoice = fixture.node.create_invoice(fixture.request()).await.unwrap();
+    fixture.lnd.pay(&invoice.bolt11).unwrap();
+    let mut hints = fixture.node.watch_invoices(Cursor::start());
+    let hint = hints.next().await.unwrap();
+    let mut rest = fixture.node.watch_invoices(hint.cursor);
+    let silent = async {
+        poa_testkit::eventually(PATIENCE, "a stream", async || fixture.lnd.calls("SubscribeInvoices") > 0)
+            .await;
+        fixture.lnd.proxy().pause(Direction::Both);
+    };
+    let (next, ()) = tokio::join!(tokio::time::timeout(PATIENCE, rest.next()), silent);
+    assert_eq!(next.unwrap(), None);
 }
 
 #[tokio::test]
