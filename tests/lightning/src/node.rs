@@ -119,7 +119,8 @@ impl Node {
         self.command(&["payinvoice", "--force", "--json", bolt11]).spawn().expect("lncli runs")
     }
 
-    async fn bolt11(&self, arguments: &[&str]) -> String {
+    /// A new invoice by a command of `lncli` that makes one, as bolt11.
+    pub async fn bolt11(&self, arguments: &[&str]) -> String {
         text(&self.lncli(arguments).await.expect("an invoice"), "payment_request")
     }
 
