@@ -14,9 +14,9 @@ umask 077
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # Seconds that a daemon has to answer, a node to end in order, and the network for each further step.
-START_WITHIN=60
-STOP_WITHIN=30
-STEP_WITHIN=60
+START_WITHIN=120
+STOP_WITHIN=60
+STEP_WITHIN=120
 ATTEMPT=${POA_LIGHTNING_ATTEMPT:-1}
 # simnet switches segwit on after 300 blocks, and a coinbase is spendable after 100.
 FIRST_BLOCKS=400

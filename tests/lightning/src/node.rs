@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use poa_common::Msat;
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::Instant;
 
 /// How long a payment may take to arrive or to be refused.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -98,25 +98,47 @@ impl Node {
     /// Pays an invoice of another node. Returns when the payment has arrived there (settled or held), or why it was
     /// refused. A payment that is held goes on.
     pub async fn pay(&self, bolt11: &str, payee: &Node) -> Result<(), String> {
-        let decoded = self.lncli(&["decodepayreq", bolt11]).await?;
+        let hash = text(&self.decode(bolt11).await?, "payment_hash");
+        self.arrives(&["payinvoice", "--force", "--json", bolt11], &hash, payee).await
+    }
+
+    /// The same with more or less than the invoice asks for, in sat, and in parts of at most `part`.
+    pub async fn pay_other(&self, bolt11: &str, sat: u64, part: u64, payee: &Node) -> Result<(), String> {
+        let decoded = self.decode(bolt11).await?;
         let hash = text(&decoded, "payment_hash");
-        let mut payment = self.begin_payment(bolt11);
+        let arguments = [
+            "sendpayment".to_owned(),
+            "--force".to_owned(),
+            "--json".to_owned(),
+            format!("--dest={}", payee.key),
+            format!("--amt={sat}"),
+            format!("--max_shard_size_sat={part}"),
+            format!("--payment_hash={hash}"),
+            format!("--pay_addr={}", text(&decoded, "payment_addr")),
+            format!("--final_cltv_delta={}", text(&decoded, "cltv_expiry")),
+        ];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.arrives(&arguments, &hash, payee).await
+    }
+
+    async fn decode(&self, bolt11: &str) -> Result<Value, String> {
+        self.lncli(&["decodepayreq", bolt11]).await
+    }
+
+    async fn arrives(&self, payment: &[&str], hash: &str, payee: &Node) -> Result<(), String> {
+        let mut payment = self.command(payment).spawn().expect("lncli runs");
         let end = Instant::now() + ARRIVES_WITHIN;
         loop {
             if payment.try_wait().expect("the state of a child").is_some() {
-                return ended(&answer(&payment.wait_with_output().await.expect("its output"))?);
+                return ended(&payment.wait_with_output().await.expect("its output"));
             }
             // An invoice that was settled before is not paid by this call: only the call itself says so.
-            if payee.invoice_state(&hash).await.is_ok_and(|state| state == "ACCEPTED") {
+            if payee.invoice_state(hash).await.is_ok_and(|state| state == "ACCEPTED") {
                 return Ok(());
             }
             assert!(Instant::now() < end, "a payment neither arrived nor failed within {ARRIVES_WITHIN:?}");
             tokio::time::sleep(LOOK_EVERY).await;
         }
-    }
-
-    fn begin_payment(&self, bolt11: &str) -> Child {
-        self.command(&["payinvoice", "--force", "--json", bolt11]).spawn().expect("lncli runs")
     }
 
     /// A new invoice by a command of `lncli` that makes one, as bolt11.
@@ -133,7 +155,7 @@ impl Node {
     }
 }
 
-fn answer(output: &std::process::Output) -> Result<Value, String> {
+fn answer(output: &Output) -> Result<Value, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
@@ -144,11 +166,14 @@ fn answer(output: &std::process::Output) -> Result<Value, String> {
     serde_json::from_str(&answer).map_err(|error| format!("{error}: {answer}"))
 }
 
-/// What became of a payment that has ended.
-fn ended(payment: &Value) -> Result<(), String> {
-    match text(payment, "status").as_str() {
+/// What became of a payment that has ended: `lncli` shows it, and fails with it.
+fn ended(output: &Output) -> Result<(), String> {
+    let Ok(payment) = serde_json::from_slice::<Value>(&output.stdout) else {
+        return answer(output).map(drop);
+    };
+    match text(&payment, "status").as_str() {
         "SUCCEEDED" => Ok(()),
-        _ => Err(text(payment, "failure_reason")),
+        _ => Err(text(&payment, "failure_reason")),
     }
 }
 

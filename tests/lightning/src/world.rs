@@ -11,7 +11,7 @@ use poa_payment::{NewHoldInvoice, NewInvoice, PayIntent, Payer, PaymentHash, Pre
 use crate::network::{Exclusive, network};
 
 /// How long our node may take until it answers.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// What the invoices of the tests pay for.
 const DESCRIPTION_HASH: [u8; 32] = [0xd5; 32];
 

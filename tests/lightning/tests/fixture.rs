@@ -1,24 +1,10 @@
 //! The network itself: what the other tests take for granted.
 
-use std::time::Duration;
-
-use poa_common::Msat;
 use poa_lightning::{Which, network};
+use poa_payment::Preimage;
 use poa_testkit::eventually;
 
-const AMOUNT: Msat = Msat::new(50_000_000);
-const SOON: Duration = Duration::from_secs(30);
-/// SHA-256 of 32 bytes of 0x11 and of 0x22.
-const PREIMAGES: [(&str, &str); 2] = [
-    (
-        "1111111111111111111111111111111111111111111111111111111111111111",
-        "02d449a31fbb267c8f352e9968a79e3e5fc95c1bbeaa502fd6454ebde5a4bedc",
-    ),
-    (
-        "2222222222222222222222222222222222222222222222222222222222222222",
-        "9f72ea0cf49536e3c66c787f705186df9a4378083753ae9536d65b3ad7fcddc4",
-    ),
-];
+use crate::support::{AMOUNT, SOON};
 
 #[tokio::test]
 #[ignore = "needs lnd and btcd: make test-lightning"]
@@ -41,18 +27,20 @@ async fn each_side_pays_the_other_and_a_node_that_was_away_can_again() {
 async fn the_outside_node_holds_a_payment_until_it_settles_or_cancels() {
     let network = network().await;
     let (a, b) = (network.a(), network.b());
-    for ((preimage, hash), settled) in PREIMAGES.into_iter().zip([true, false]) {
-        a.pay(&b.hold_invoice(hash, AMOUNT).await, b).await.unwrap();
-        assert_eq!(b.invoice_state(hash).await.unwrap(), "ACCEPTED");
-        assert_eq!(a.payment_status(hash).await.unwrap(), "IN_FLIGHT");
-        let expected = if settled {
-            b.settle(preimage).await.unwrap();
+    for settles in [true, false] {
+        let preimage = Preimage::new(poa_chassis::system_env().random());
+        let hash = preimage.hash().to_hex();
+        a.pay(&b.hold_invoice(&hash, AMOUNT).await, b).await.unwrap();
+        assert_eq!(b.invoice_state(&hash).await.unwrap(), "ACCEPTED");
+        assert_eq!(a.payment_status(&hash).await.unwrap(), "IN_FLIGHT");
+        let expected = if settles {
+            b.settle(&preimage.to_hex()).await.unwrap();
             "SUCCEEDED"
         } else {
-            b.cancel(hash).await.unwrap();
+            b.cancel(&hash).await.unwrap();
             "FAILED"
         };
-        let ended = async || a.payment_status(hash).await.is_some_and(|status| status == expected);
+        let ended = async || a.payment_status(&hash).await.is_some_and(|status| status == expected);
         eventually(SOON, "the payment ends", ended).await;
     }
 }

@@ -8,8 +8,10 @@ use poa_testkit::eventually;
 
 use crate::support::{AMOUNT, SOON, until_final, until_state};
 
-/// More than a channel has on one side, less than both: it takes two HTLCs.
+/// More than one HTLC may carry below, less than two.
 const TWO_PARTS: Msat = Msat::new(6_000_000_000);
+/// The most of a part where a payer is told to make small ones, in sat.
+const PART_SAT: u64 = 20_000;
 /// LND gives an accepted invoice back when its HTLCs are so close to their timeout, in blocks.
 const HOLD_EXPIRY_DELTA: u32 = 18;
 
@@ -41,7 +43,8 @@ async fn a_payment_in_two_parts_is_accepted_once_and_final_with_both() {
     let preimage = world.preimage();
     let hash = preimage.hash();
     let invoice = world.node.add(LndWorld::hold_order(hash, TWO_PARTS)).await.unwrap();
-    world.network.b().pay(&invoice.bolt11, world.network.a()).await.unwrap();
+    let (a, b) = (world.network.a(), world.network.b());
+    b.pay_other(&invoice.bolt11, 6_000_000, 4_000_000, a).await.unwrap();
     let accepted = until_state(&world, hash, "accepted").await;
     let InvoiceState::Accepted { paid, parts, .. } = accepted else { panic!("{accepted:?}") };
     assert_eq!(paid, TWO_PARTS);
@@ -50,8 +53,29 @@ async fn a_payment_in_two_parts_is_accepted_once_and_final_with_both() {
     until_state(&world, hash, "settled").await;
     until_final(&world, hash).await;
     // Back to where it came from, for the tests to come.
-    let (a, b) = (world.network.a(), world.network.b());
     a.pay(&b.invoice(TWO_PARTS).await, b).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs lnd and btcd: make test-lightning"]
+async fn what_a_payer_gives_too_much_is_said_and_too_little_is_refused() {
+    let world = LndWorld::new().await;
+    let (a, b) = (world.network.a(), world.network.b());
+    let preimage = world.preimage();
+    let hash = preimage.hash();
+    let invoice = world.node.add(LndWorld::hold_order(hash, AMOUNT)).await.unwrap();
+    let too_little = b.pay_other(&invoice.bolt11, 49_999, PART_SAT, a).await;
+    assert_eq!(too_little, Err("FAILURE_REASON_INCORRECT_PAYMENT_DETAILS".to_owned()));
+    assert_eq!(until_state(&world, hash, "open").await, InvoiceState::Open);
+    b.pay_other(&invoice.bolt11, 75_000, PART_SAT, a).await.unwrap();
+    let accepted = until_state(&world, hash, "accepted").await;
+    let InvoiceState::Accepted { paid, parts, .. } = accepted else { panic!("{accepted:?}") };
+    assert_eq!((paid, parts), (Msat::new(75_000_000), 4));
+    world.node.settle(preimage).await.unwrap();
+    let settled = until_state(&world, hash, "settled").await;
+    let InvoiceState::Settled { paid, .. } = settled else { panic!("{settled:?}") };
+    assert_eq!(paid, Msat::new(75_000_000));
+    until_final(&world, hash).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use poa_payment::{Finality, HoldInvoices, InvoiceState, Outcome, PaymentHash, Pr
 use poa_testkit::eventually;
 
 /// How long a test waits for what must come.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// The amount of most tests.
 pub(crate) const AMOUNT: Msat = Msat::new(50_000_000);
 
