@@ -109,7 +109,7 @@ fn every_text_about_the_node_itself_says_what_to_do() {
         (
             Code::Unknown,
             "waiting to start, RPC services not available",
-            "lnd waits to lead its cluster, and serves nothing until then",
+            "lnd opens its database, or waits to lead its cluster, and serves nothing until then",
         ),
         (
             Code::Unknown,

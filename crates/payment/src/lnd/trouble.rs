@@ -20,8 +20,8 @@ pub enum Trouble {
     /// It did not answer in time.
     #[error("lnd did not answer within {0:?}")]
     Late(Duration),
-    /// It belongs to a cluster that another member leads.
-    #[error("lnd waits to lead its cluster, and serves nothing until then")]
+    /// It has just been started, or belongs to a cluster that another member leads.
+    #[error("lnd opens its database, or waits to lead its cluster, and serves nothing until then")]
     WaitingToStart,
     /// It has no wallet.
     #[error("lnd has no wallet: make one with `lncli create`")]

@@ -14,7 +14,10 @@ use crate::support::{Fixture, PATIENCE};
 async fn each_state_of_a_start_says_what_to_do_and_leaves_payments_in_doubt() {
     let fixture = Fixture::new(1).await;
     let table = [
-        (LndStartup::WaitingToStart, "lnd waits to lead its cluster, and serves nothing until then"),
+        (
+            LndStartup::WaitingToStart,
+            "lnd opens its database, or waits to lead its cluster, and serves nothing until then",
+        ),
         (LndStartup::NonExisting, "lnd has no wallet: make one with `lncli create`"),
         (
             LndStartup::Locked,

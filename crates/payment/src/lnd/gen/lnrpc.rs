@@ -398,7 +398,7 @@ pub enum WalletState {
     RpcActive = 3,
     /// All is up.
     ServerActive = 4,
-    /// Another member of a cluster leads.
+    /// It opens its database, or another member of its cluster leads.
     WaitingToStart = 255,
 }
 impl WalletState {
