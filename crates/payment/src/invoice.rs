@@ -65,7 +65,8 @@ pub enum InvoiceState {
     },
     /// Paid: the sats are ours.
     Settled {
-        /// What arrived: at least the amount, possibly more. This is what is booked.
+        /// What arrived: at least the amount, possibly more. This is what is booked. Less, down to nothing, where the node
+        /// takes the price of liquidity from what arrives (phoenixd).
         paid: Msat,
         /// When the node settled, by its own clock.
         at: Timestamp,

@@ -11,6 +11,7 @@ pub mod lnd;
 mod node;
 mod payer;
 mod payment;
+pub mod phoenixd;
 mod provider;
 pub mod simulated;
 
