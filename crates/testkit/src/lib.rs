@@ -4,6 +4,7 @@
 mod env;
 mod lnd;
 mod own_postgres;
+pub mod phoenixd;
 mod postgres;
 mod process;
 mod proxy;
