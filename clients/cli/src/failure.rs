@@ -7,6 +7,8 @@ use poa_sdk::receipts::{BundleError, TrustError, VerifyError};
 use poa_sdk::{Code, EndpointError, Error, KeyError};
 use serde_json::json;
 
+use crate::units::sats;
+
 /// The exit codes, as `poa --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -150,10 +152,7 @@ impl From<Error> for Failure {
             (_, "PAYOUTS_PAUSED") => {
                 Some("nothing was done, and your sats are where they were: try again later".to_owned())
             }
-            (_, "HOLD_INVOICE_UNAVAILABLE") => Some(
-                "fund it from your balance, without --funding; or ask for shorter times or a higher price"
-                    .to_owned(),
-            ),
+            (_, "HOLD_INVOICE_UNAVAILABLE") => Some(without_hold_invoice(&error)),
             (_, "WITHDRAWAL_STATE") => {
                 Some("only a failed one is replaced, and once: see `poa withdraw list`".to_owned())
             }
@@ -182,6 +181,20 @@ impl From<Error> for Failure {
         let (exit, reason) = (Exit::of(&error), error.reason().to_owned());
         Self { hint, reason, ..Self::new(exit, error.to_string()) }
     }
+}
+
+/// What to do where no hold invoice can fund a task.
+fn without_hold_invoice(error: &Error) -> String {
+    let change = match (fact(error, "problem"), fact(error, "least_msat")) {
+        (Some("price"), Some(least)) => match least.parse() {
+            Ok(least) => format!("offer {} or more", sats(least)),
+            Err(_) => "offer more".to_owned(),
+        },
+        (Some("price"), None) => "offer more".to_owned(),
+        (Some("durations"), _) => "ask for shorter times (--open-for, --work-for, --review-for)".to_owned(),
+        (_, _) => return "fund it from your balance, without --funding".to_owned(),
+    };
+    format!("{change}, or fund it from your balance, without --funding")
 }
 
 fn fact<'a>(error: &'a Error, name: &str) -> Option<&'a str> {

@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::journey::{audit_is_clean, available};
 
 /// The price in sats.
-const PRICE_SAT: i64 = 1_000;
+const PRICE_SAT: i64 = 10_000;
 /// The price less 5 %, in msat.
-const PAYEE_MSAT: i64 = 950_000;
+const PAYEE_MSAT: i64 = 9_500_000;
 /// How long the platform may take for what it does by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,7 +32,7 @@ async fn a_task_is_funded_by_a_hold_invoice_worked_on_and_paid_to_the_msat() {
     let moved = moves(&alice);
     let moved: Vec<(&str, i64, i64)> =
         moved.iter().map(|(kind, available, held)| (kind.as_str(), *available, *held)).collect();
-    assert_eq!(moved, [("CAPTURE", 0, -1_000_000), ("FUND", 0, 1_000_000)]);
+    assert_eq!(moved, [("CAPTURE", 0, -10_000_000), ("FUND", 0, 10_000_000)]);
 
     let escrow = alice.json(&["escrow", "show", text(&hired["escrow_id"])]);
     assert_eq!(escrow["state"], "RELEASED", "{escrow:#}");
