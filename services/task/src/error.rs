@@ -120,6 +120,8 @@ pub struct NoHoldInvoice {
     pub needed_blocks: String,
     /// For how many they can be.
     pub max_blocks: String,
+    /// The least price in msat, where the price is the problem.
+    pub least_msat: String,
 }
 
 type Metadata = Vec<(&'static str, String)>;
@@ -202,6 +204,7 @@ impl NoHoldInvoice {
             problem: "durations".to_owned(),
             needed_blocks: needed.needed_blocks.to_string(),
             max_blocks: MAX_CLTV_BLOCKS.to_string(),
+            least_msat: String::new(),
         }
     }
 
@@ -211,7 +214,7 @@ impl NoHoldInvoice {
                 "its durations need a lock of {} blocks, and there are at most {}",
                 self.needed_blocks, self.max_blocks
             ),
-            "price" => "its price is below the least".to_owned(),
+            "price" => format!("its price is below the least, {} msat", self.least_msat),
             other => other.to_owned(),
         }
     }
@@ -221,6 +224,7 @@ impl NoHoldInvoice {
             ("problem", &self.problem),
             ("needed_blocks", &self.needed_blocks),
             ("max_blocks", &self.max_blocks),
+            ("least_msat", &self.least_msat),
         ];
         said.into_iter()
             .filter(|(_, value)| !value.is_empty())

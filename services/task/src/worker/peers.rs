@@ -248,6 +248,7 @@ impl Refusal {
                 problem: said("problem"),
                 needed_blocks: said("needed_blocks"),
                 max_blocks: said("max_blocks"),
+                least_msat: said("least_msat"),
             }),
             "QUOTA_EXCEEDED" => Error::HoldQuota { limit: said("limit") },
             // The same request again states the fee anew.
