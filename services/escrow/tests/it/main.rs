@@ -12,6 +12,7 @@ mod faucet;
 mod fee_schedules;
 mod fees;
 mod hold;
+mod hold_invoices;
 mod payouts;
 mod reads;
 mod refund;

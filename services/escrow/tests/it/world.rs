@@ -173,6 +173,20 @@ impl World {
         self.running = Some(Running { node, pipe, admin, lifecycle, tasks: [serving, admin_task] });
     }
 
+    /// Starts the service again on another node; the file of the one before.
+    pub(crate) async fn change_node(&mut self) -> PathBuf {
+        let other = self.folder.path().join("other.journal");
+        self.start_on(other).await
+    }
+
+    /// Starts the service again on the node in this file; the file of the one before.
+    pub(crate) async fn start_on(&mut self, node_file: PathBuf) -> PathBuf {
+        self.stop().await;
+        let before = std::mem::replace(&mut self.node_file, node_file);
+        self.start().await;
+        before
+    }
+
     /// Stops the service in order, and lets go of the node.
     pub(crate) async fn stop(&mut self) {
         let Running { node, pipe, admin, lifecycle, tasks } = self.running.take().unwrap();

@@ -22,6 +22,9 @@ pub(crate) async fn prepare(service: &Service, escrow: Escrow) -> Result<Escrow,
         return Ok(escrow);
     }
     let holds = service.provider.hold_invoices().ok_or_else(Error::no_node)?;
+    if invoice.node != service.node.node {
+        return Err(Error::no_node());
+    }
     let new = NewHoldInvoice {
         hash: invoice.hash,
         invoice: NewInvoice {
