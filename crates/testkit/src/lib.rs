@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "this crate is linked into tests alone")]
 
 mod env;
+mod https;
 mod lnd;
 mod own_postgres;
 pub mod phoenixd;
@@ -11,6 +12,7 @@ mod proxy;
 mod wait;
 
 pub use env::{SeededEntropy, TestClock, env};
+pub use https::{HttpsAnswer, HttpsServer};
 pub use lnd::{
     LndAttempt, LndCertificate, LndEffect, LndFault, LndOutsideInvoice, LndStandIn, LndStartup, PaymentPlan,
 };

@@ -12,3 +12,5 @@ GRANT INSERT, UPDATE ON fee_schedules TO :role;
 GRANT INSERT, DELETE ON events_pending TO :role;
 GRANT INSERT ON events_published TO :role;
 GRANT UPDATE ON events_head TO :role;
+GRANT UPDATE ON payout_switch TO :role;
+GRANT INSERT, UPDATE ON payout_destinations, idempotency_records TO :role;

@@ -2,12 +2,17 @@
 
 mod lightning;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use poa_chassis::BuildError;
 use poa_chassis::config::ServerConfig;
 use poa_common::Msat;
 use poa_storage::DatabaseConfig;
 use serde::{Deserialize, Serialize};
 
 pub use self::lightning::{LightningConfig, LndConfig, ProviderKind};
+use crate::domain::caps::{Cap, Caps};
 pub use crate::domain::fee::BasisPoints;
 use crate::domain::hold_invoice::Limits;
 
@@ -29,6 +34,10 @@ pub struct Config {
     pub withdrawals: WithdrawalConfig,
     /// Hold invoices that fund tasks.
     pub holds: HoldConfig,
+    /// Payout destinations and automatic payouts.
+    pub payouts: PayoutConfig,
+    /// The way out to the hosts of Lightning addresses.
+    pub egress: EgressConfig,
 }
 
 /// Deposits.
@@ -68,6 +77,71 @@ pub struct WithdrawalConfig {
     /// How long one look at a withdrawal may take before it is given up and made again, in milliseconds: more than a call
     /// of the node, a lookup and two transactions take at their worst. Default 120,000.
     pub look_timeout_ms: u64,
+    /// How many payments to one payee, by the key of its node, may be in flight at a time; its other withdrawals stay
+    /// reserved, and keep nobody else waiting. A payee can hold each of them for days. 0: no limit. Default 40.
+    pub max_in_flight_per_payee: u32,
+    /// How much of one account may leave in an hour, in msat, by when it was asked for. 0: no limit. Default
+    /// 10,000,000,000 (0.1 bitcoin).
+    pub max_msat_per_hour: i64,
+    /// How much of one account may leave in a day, in msat. 0: no limit. Default 50,000,000,000 (0.5 bitcoin).
+    pub max_msat_per_day: i64,
+    /// How much of all accounts together may leave in an hour, in msat. Each new withdrawal adds up what left in the last
+    /// day. 0: no limit. Default 100,000,000,000 (1 bitcoin).
+    pub max_msat_per_hour_of_all: i64,
+    /// How much of all accounts together may leave in a day, in msat. 0: no limit. Default 500,000,000,000 (5 bitcoin).
+    pub max_msat_per_day_of_all: i64,
+    /// Whether payouts are paused when the server starts, until an operator lets them go on: for a restored backup, which does
+    /// not know what was paid since. Default false.
+    pub start_paused: bool,
+}
+
+/// Payout destinations and automatic payouts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PayoutConfig {
+    /// How long another payout address waits before it counts, in seconds. Default 86,400, which is a day.
+    pub change_delay_seconds: u32,
+    /// How often is looked for accounts to pay out by themselves, in milliseconds. Default 10,000.
+    pub automatic_poll_ms: u64,
+}
+
+/// The way out to the hosts of Lightning addresses.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EgressConfig {
+    /// On the simulated network alone: the one server that is asked in the place of every host, at this address and port.
+    /// Unset: hosts are looked up, and must have a public address.
+    pub simulated_server: Option<SocketAddr>,
+    /// On the simulated network alone: a PEM file with the certificates to believe then, in the place of the public ones.
+    pub simulated_roots: Option<PathBuf>,
+}
+
+// === impl WithdrawalConfig ===
+
+impl WithdrawalConfig {
+    /// How much may leave.
+    pub(crate) fn caps(&self) -> Caps {
+        let cap = |hour, day| Cap { hour: Msat::new(hour), day: Msat::new(day) };
+        Caps {
+            account: cap(self.max_msat_per_hour, self.max_msat_per_day),
+            all: cap(self.max_msat_per_hour_of_all, self.max_msat_per_day_of_all),
+        }
+    }
+
+    /// Refuses what is out of bounds.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        for (name, value) in [
+            ("max_msat_per_hour", self.max_msat_per_hour),
+            ("max_msat_per_day", self.max_msat_per_day),
+            ("max_msat_per_hour_of_all", self.max_msat_per_hour_of_all),
+            ("max_msat_per_day_of_all", self.max_msat_per_day_of_all),
+        ] {
+            if value < 0 {
+                return Err(format!("withdrawals.{name} is below zero").into());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Hold invoices that fund tasks. Each locked part of a payment takes one of the 483 places that a channel has in each
@@ -150,6 +224,8 @@ impl Default for Config {
             deposits: DepositConfig::default(),
             withdrawals: WithdrawalConfig::default(),
             holds: HoldConfig::default(),
+            payouts: PayoutConfig::default(),
+            egress: EgressConfig::default(),
         }
     }
 }
@@ -170,6 +246,12 @@ impl Default for WithdrawalConfig {
             payment_seconds: 600,
             lost_margin_seconds: 600,
             look_timeout_ms: 120_000,
+            max_in_flight_per_payee: 40,
+            max_msat_per_hour: 10_000_000_000,
+            max_msat_per_day: 50_000_000_000,
+            max_msat_per_hour_of_all: 100_000_000_000,
+            max_msat_per_day_of_all: 500_000_000_000,
+            start_paused: false,
         }
     }
 }
@@ -187,5 +269,11 @@ impl Default for HoldConfig {
             call_timeout_ms: 5_000,
             look_timeout_ms: 120_000,
         }
+    }
+}
+
+impl Default for PayoutConfig {
+    fn default() -> Self {
+        Self { change_delay_seconds: 86_400, automatic_poll_ms: 10_000 }
     }
 }

@@ -6,10 +6,17 @@ use poa_chassis::Error as Chassis;
 use poa_common::{Code, FieldViolation, ServiceError};
 use poa_storage::Error as Storage;
 
+use crate::domain::caps::Span;
 use crate::domain::hold_invoice::Unavailable;
 use crate::domain::invoice::Problem;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::Unauthorised;
+use crate::lnurl::AddressProblem;
+
+/// When there may be room again under what may leave in an hour, and in a day: a part of it, since what counts leaves the
+/// span bit by bit.
+const HOUR_CAP_RETRY: Duration = Duration::from_secs(300);
+const DAY_CAP_RETRY: Duration = Duration::from_secs(3_600);
 
 /// What this service answers when it does not do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,9 @@ pub enum Error {
     /// A task that no hold invoice can fund.
     #[error(transparent)]
     HoldInvoice(#[from] Unavailable),
+    /// A Lightning address that is not paid.
+    #[error("the Lightning address is refused: {0}")]
+    Address(#[from] AddressProblem),
     /// A chain that allows no release.
     #[error("the receipt chain does not allow this release: {0}")]
     Release(#[from] Unauthorised),
@@ -112,6 +122,10 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::TooManyWithdrawals { .. } | Refusal::TooMuchLocked { .. } => {
             (Code::ResourceExhausted, "QUOTA_EXCEEDED")
         }
+        Refusal::TooMuchLately { .. } => (Code::ResourceExhausted, "QUOTA_EXCEEDED"),
+        Refusal::PayoutsPaused => (Code::Unavailable, "PAYOUTS_PAUSED"),
+        Refusal::InvoiceNotOpen => (Code::InvalidArgument, "INVOICE_REFUSED"),
+        Refusal::NotReplaceable { .. } => (Code::FailedPrecondition, "WITHDRAWAL_STATE"),
         Refusal::InvoiceAlreadyUsed => (Code::AlreadyExists, "INVOICE_ALREADY_USED"),
         Refusal::NotAnAccount | Refusal::OutOfRange => (Code::InvalidArgument, "FIELDS_INVALID"),
         Refusal::WrongState { .. } => (Code::Internal, "INTERNAL"),
@@ -125,7 +139,7 @@ impl ServiceError for Error {
             Self::Storage(error) => storage_code(error).0,
             Self::Refused(refusal) => refusal_code(refusal).0,
             Self::NotFound { .. } => Code::NotFound,
-            Self::PageTokenInvalid | Self::Invoice(_) => Code::InvalidArgument,
+            Self::PageTokenInvalid | Self::Invoice(_) | Self::Address(_) => Code::InvalidArgument,
             Self::Quota { .. } => Code::ResourceExhausted,
             Self::FeeStarted | Self::HoldInvoice(_) | Self::Release(_) => Code::FailedPrecondition,
         }
@@ -142,6 +156,7 @@ impl ServiceError for Error {
             Self::Invoice(_) => "INVOICE_REFUSED",
             Self::FeeStarted => "FEE_STARTED",
             Self::HoldInvoice(_) => "HOLD_INVOICE_UNAVAILABLE",
+            Self::Address(_) => "ADDRESS_REFUSED",
             Self::Release(_) => "RELEASE_NOT_AUTHORISED",
         }
     }
@@ -166,6 +181,12 @@ impl ServiceError for Error {
             }
             Self::NotFound { resource } => vec![("resource", (*resource).to_owned())],
             Self::Refused(Refusal::TooManyWithdrawals { limit }) => vec![("limit", limit.to_string())],
+            Self::Refused(Refusal::TooMuchLately { limit, span }) => {
+                vec![("limit", limit.to_string()), ("span", span.as_str().to_owned())]
+            }
+            Self::Refused(Refusal::InvoiceNotOpen) => vec![("problem", Problem::NotOpen.as_str().to_owned())],
+            Self::Refused(Refusal::NotReplaceable { state }) => vec![("state", (*state).to_owned())],
+            Self::Address(refused) => refused.metadata(),
             Self::Quota { limit } => vec![("limit", limit.to_string())],
             Self::Invoice(problem) => vec![("problem", problem.as_str().to_owned())],
             Self::Release(error) => vec![("problem", error.problem().to_owned())],
@@ -184,6 +205,7 @@ impl ServiceError for Error {
             | Self::Invoice(_)
             | Self::FeeStarted
             | Self::HoldInvoice(_)
+            | Self::Address(_)
             | Self::Release(_) => &[],
         }
     }
@@ -191,6 +213,10 @@ impl ServiceError for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Chassis(error) => error.retry_after(),
+            Self::Refused(Refusal::TooMuchLately { span, .. }) => Some(match span {
+                Span::Hour => HOUR_CAP_RETRY,
+                Span::Day => DAY_CAP_RETRY,
+            }),
             // By then the oldest invoice may have expired, or a withdrawal ended.
             Self::Quota { .. }
             | Self::Refused(Refusal::TooManyWithdrawals { .. } | Refusal::TooMuchLocked { .. }) => {
@@ -203,6 +229,7 @@ impl ServiceError for Error {
             | Self::Invoice(_)
             | Self::FeeStarted
             | Self::HoldInvoice(_)
+            | Self::Address(_)
             | Self::Release(_) => None,
         }
     }
@@ -218,6 +245,7 @@ impl ServiceError for Error {
             | Self::Invoice(_)
             | Self::FeeStarted
             | Self::HoldInvoice(_)
+            | Self::Address(_)
             | Self::Release(_) => true,
         }
     }

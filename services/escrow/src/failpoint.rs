@@ -103,6 +103,10 @@ poa_chassis::failpoints! {
         CreditBeforeCommit = "escrow.credit.before_commit",
         /// A paid deposit's credit is committed.
         CreditCommitted = "escrow.credit.committed",
+        /// A Lightning address is about to be asked for an invoice.
+        ResolveBeforeCall = "escrow.withdrawal.resolve.before_call",
+        /// A Lightning address has given an invoice, and nothing is written of it.
+        ResolveCalled = "escrow.withdrawal.resolve.called",
         /// A withdrawal and its reservation are written, and not committed.
         WithdrawalBeforeCommit = "escrow.withdrawal.before_commit",
         /// A withdrawal and its reservation are committed, and not answered.
@@ -131,10 +135,34 @@ poa_chassis::failpoints! {
         ReturnBeforeCommit = "escrow.payout.return.before_commit",
         /// What a payout had reserved is given back.
         ReturnCommitted = "escrow.payout.return.committed",
+        /// The node is about to be told to cancel the invoice of a deposit that the ledger pays.
+        TransferCancelBeforeCall = "escrow.transfer.cancel.before_call",
+        /// The node was told to cancel it, and its answer is not heard.
+        TransferCancelCalled = "escrow.transfer.cancel.called",
+        /// The node is about to be asked for that invoice's state.
+        TransferLookupBeforeCall = "escrow.transfer.lookup.before_call",
+        /// The node has told that invoice's state.
+        TransferLookupCalled = "escrow.transfer.lookup.called",
+        /// A withdrawal is paid within the ledger, and that not committed.
+        TransferBeforeCommit = "escrow.transfer.before_commit",
+        /// A withdrawal's payment within the ledger is committed.
+        TransferCommitted = "escrow.transfer.committed",
+        /// Payouts are paused or let go on, and that not committed.
+        SwitchBeforeCommit = "escrow.switch.before_commit",
+        /// Payouts are paused or let go on, and that is not answered.
+        SwitchCommitted = "escrow.switch.committed",
+        /// Where an account is paid out to is changed, and that not committed.
+        DestinationBeforeCommit = "escrow.destination.before_commit",
+        /// Where an account is paid out to is changed, and that not answered.
+        DestinationCommitted = "escrow.destination.committed",
+        /// How an automatic payout went is written, and not committed.
+        AutomaticBeforeCommit = "escrow.automatic.before_commit",
+        /// How an automatic payout went is committed.
+        AutomaticCommitted = "escrow.automatic.committed",
     }
 }
 
-/// The calls of the node, each by the points before and after it.
+/// The calls of the node and of others outside, each by the points before and after it.
 impl Failpoint {
     pub(crate) const ADD: (Self, Self) = (Self::AddBeforeCall, Self::AddCalled);
     pub(crate) const HOLD_LOOKUP: (Self, Self) = (Self::HoldLookupBeforeCall, Self::HoldLookupCalled);
@@ -146,6 +174,11 @@ impl Failpoint {
         (Self::DepositLookupBeforeCall, Self::DepositLookupCalled);
     pub(crate) const DISPATCH: (Self, Self) = (Self::DispatchBeforeCall, Self::DispatchCalled);
     pub(crate) const PAYOUT_LOOKUP: (Self, Self) = (Self::PayoutLookupBeforeCall, Self::PayoutLookupCalled);
+    pub(crate) const RESOLVE: (Self, Self) = (Self::ResolveBeforeCall, Self::ResolveCalled);
+    pub(crate) const TRANSFER_CANCEL: (Self, Self) =
+        (Self::TransferCancelBeforeCall, Self::TransferCancelCalled);
+    pub(crate) const TRANSFER_LOOKUP: (Self, Self) =
+        (Self::TransferLookupBeforeCall, Self::TransferLookupCalled);
 }
 
 /// The last thing inside of a transaction. To fail there is to lose the connection: nothing was applied.
@@ -195,6 +228,9 @@ fn around(reply: &Reply) -> (Failpoint, Failpoint) {
         Reply::Withdrawal(row) => match row.state {
             withdrawal::State::Reserved | withdrawal::State::Dispatched => {
                 (Failpoint::WithdrawalBeforeCommit, Failpoint::WithdrawalCommitted)
+            }
+            withdrawal::State::Succeeded if row.deposit.is_some() => {
+                (Failpoint::TransferBeforeCommit, Failpoint::TransferCommitted)
             }
             withdrawal::State::Succeeded => (Failpoint::SettleBeforeCommit, Failpoint::SettleCommitted),
             withdrawal::State::Failed => (Failpoint::ReturnBeforeCommit, Failpoint::ReturnCommitted),

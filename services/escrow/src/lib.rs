@@ -5,14 +5,17 @@ pub mod lightning;
 pub mod metrics;
 
 mod domain;
+mod egress;
 mod error;
 mod failpoint;
 mod fees;
+mod lnurl;
 mod preimages;
 mod rpc;
 mod service;
 mod store;
 mod trust;
+mod withdraw;
 mod worker;
 
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use poa_storage::events::{Events, EventsOptions};
 use tonic::service::Routes;
 
 pub use config::Config;
+pub use domain::caps::Span;
 pub use domain::hold_invoice::Unavailable;
 pub use domain::invoice::Problem;
 pub use domain::refusal::Refusal;
@@ -35,6 +39,7 @@ pub use domain::release::Unauthorised;
 pub use error::Error;
 pub use failpoint::Failpoint;
 use lightning::Lightning;
+pub use lnurl::AddressProblem;
 use preimages::Preimages;
 use rpc::Rpc;
 use service::{Parts, Service};
@@ -48,6 +53,8 @@ const NAME: &str = "escrow";
 const CHAIN_DECODE_BYTES: usize = 17 * 1_024 * 1_024;
 /// How long the node may take to say who it is, at the start.
 const NODE_PATIENCE: Duration = Duration::from_secs(10);
+/// Why payouts are paused where `withdrawals.start_paused` says so.
+const STARTED_PAUSED: &str = "started paused, as withdrawals.start_paused says";
 /// What is served on the service port of any network.
 const SERVICES: [&str; 2] = ["poa.escrow.v1.EscrowService", "poa.escrow.v1.EscrowInternalService"];
 /// The same, and the faucet, on the simulated network.
@@ -74,6 +81,7 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
     poa_chassis::failpoint::arm::<Failpoint>()?;
     metrics::describe();
     config.holds.check()?;
+    config.withdrawals.check()?;
     let latches = [deps.readiness.latch("database"), deps.readiness.latch("lightning")];
     let db = Database::connect(&config.database, &store::MIGRATIONS).await?;
     let stopping = deps.lifecycle.stopping();
@@ -97,6 +105,13 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
     };
     let node = tokio::time::timeout(NODE_PATIENCE, provider.info()).await??;
     Trust::new(deps.keyring.dir(), node.network).check_network()?;
+    let egress = egress::open(&config.egress, node.network)?;
+    let switch = if config.withdrawals.start_paused {
+        store::payout_switch::pause(&db, STARTED_PAUSED, deps.env.now()).await?
+    } else {
+        store::payout_switch::read(&db).await?
+    };
+    metrics::payouts_paused(switch.paused);
     latches.iter().for_each(poa_chassis::Latch::ready);
     let simulated = faucet.is_some();
     let limits = config.server.limits.clone();
@@ -108,6 +123,7 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
         ledger,
         provider,
         node,
+        egress,
         faucet,
         preimages,
         events,

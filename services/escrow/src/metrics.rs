@@ -28,6 +28,12 @@ pub const HOLD_INVOICES_OPEN: &str = "poa_escrow_hold_invoices_open";
 pub const HOLD_INVOICE_PARTS: &str = "poa_escrow_hold_invoice_parts";
 /// What was seen of hold invoices and changed something. Label `seen`.
 pub const HOLD_INVOICES_SEEN: &str = "poa_escrow_hold_invoices_seen_total";
+/// Whether payouts are paused: 1 or 0, as this process has seen it last.
+pub const PAYOUTS_PAUSED: &str = "poa_escrow_payouts_paused";
+/// Lightning addresses that were asked for an invoice. Label `result`: `ok` or the problem.
+pub const ADDRESSES_ASKED: &str = "poa_escrow_addresses_asked_total";
+/// Automatic payouts that were tried. Label `result`: `ok` or the reason of the error.
+pub const AUTOMATIC_PAYOUTS: &str = "poa_escrow_automatic_payouts_total";
 /// Calls of the node that failed or were not answered in time. Label `call`.
 pub const NODE_FAILURES: &str = "poa_escrow_node_failures_total";
 /// What cannot be and was seen all the same: an operator must look. Label `what`.
@@ -47,6 +53,13 @@ pub(crate) fn describe() {
     describe_gauge!(HOLD_INVOICES_OPEN, Count, "hold invoices that are not at their end, by state");
     describe_gauge!(HOLD_INVOICE_PARTS, Count, "parts that hold invoices have locked or asked for");
     describe_counter!(HOLD_INVOICES_SEEN, Count, "what was seen of hold invoices, by sight");
+    describe_gauge!(PAYOUTS_PAUSED, Count, "whether payouts are paused: 1 or 0");
+    describe_counter!(
+        ADDRESSES_ASKED,
+        Count,
+        "Lightning addresses that were asked for an invoice, by result"
+    );
+    describe_counter!(AUTOMATIC_PAYOUTS, Count, "automatic payouts that were tried, by result");
     describe_counter!(NODE_FAILURES, Count, "calls of the node that failed, by call");
     describe_counter!(ALARMS, Count, "what cannot be and was seen: look at once");
     describe_gauge!(AUDIT_VIOLATIONS, Count, "rows that break an invariant, at the last audit");
@@ -91,6 +104,18 @@ pub(crate) fn hold_invoice_parts(parts: u32) {
 
 pub(crate) fn hold_invoice_seen(seen: &'static str) {
     counter!(HOLD_INVOICES_SEEN, "seen" => seen).increment(1);
+}
+
+pub(crate) fn payouts_paused(paused: bool) {
+    gauge!(PAYOUTS_PAUSED).set(if paused { 1.0 } else { 0.0 });
+}
+
+pub(crate) fn address_asked(result: &'static str) {
+    counter!(ADDRESSES_ASKED, "result" => result).increment(1);
+}
+
+pub(crate) fn automatic_payout(result: &'static str) {
+    counter!(AUTOMATIC_PAYOUTS, "result" => result).increment(1);
 }
 
 pub(crate) fn node_failed(call: &'static str) {

@@ -13,6 +13,7 @@ use poa_storage::page::Sealer;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::config::Config;
+use crate::egress::Egress;
 use crate::fees::FeeBook;
 use crate::preimages::Preimages;
 use crate::store::ledger::Ledger;
@@ -20,6 +21,8 @@ use crate::trust::Trust;
 
 /// Changes of deposits that a slow stream may be behind before it reads its row anew.
 const CHANGES: usize = 1_024;
+/// Lightning addresses that are asked for an invoice at a time: each is two requests of four seconds at most.
+const RESOLVES: usize = 32;
 /// Streams about deposits at a time: each costs a little memory and a query now and then.
 const STREAMS: usize = 4_096;
 
@@ -46,6 +49,9 @@ pub(crate) struct Service {
     pub(crate) events: Events,
     /// A withdrawal was reserved: wakes the payout worker.
     pub(crate) reserved: Notify,
+    /// The way out to the hosts of Lightning addresses, and room on it.
+    pub(crate) egress: Egress,
+    pub(crate) resolves: Semaphore,
     /// Room for streams.
     pub(crate) streams: Arc<Semaphore>,
     /// None where the node makes no hold invoices.
@@ -65,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) ledger: Ledger,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) node: Info,
+    pub(crate) egress: Egress,
     pub(crate) faucet: Option<SimulatedNode>,
     pub(crate) preimages: Option<Preimages>,
     pub(crate) events: Events,
@@ -75,8 +82,20 @@ pub(crate) struct Parts {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, env, keyring, db, ledger, provider, node, faucet, preimages, events, latches } =
-            parts;
+        let Parts {
+            config,
+            env,
+            keyring,
+            db,
+            ledger,
+            provider,
+            node,
+            egress,
+            faucet,
+            preimages,
+            events,
+            latches,
+        } = parts;
         Self {
             trust: Trust::new(keyring.dir(), node.network),
             fees: FeeBook::new(config.fee_basis_points),
@@ -86,6 +105,8 @@ impl Service {
             events,
             preimages,
             reserved: Notify::new(),
+            egress,
+            resolves: Semaphore::new(RESOLVES),
             streams: Arc::new(Semaphore::new(STREAMS)),
             audits: Semaphore::new(1),
             config,

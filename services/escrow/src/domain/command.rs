@@ -5,6 +5,7 @@ use poa_common::{
 };
 use poa_payment::Preimage;
 
+use super::caps::Caps;
 use super::deposit::Deposit;
 use super::escrow::Escrow;
 use super::fee::{BasisPoints, Split};
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     ReserveWithdrawal(Box<ReserveWithdrawal>),
     SettleWithdrawal(SettleWithdrawal),
     ReturnWithdrawal(ReturnWithdrawal),
+    TransferWithdrawal(TransferWithdrawal),
 }
 
 /// The answer to a command: the row as it is after it.
@@ -152,6 +154,8 @@ pub(crate) struct ReserveWithdrawal {
     pub(crate) withdrawal: Withdrawal,
     /// How many of this account may be on their way, with this one.
     pub(crate) max_live: u32,
+    /// How much may leave in an hour and in a day, with this one.
+    pub(crate) caps: Caps,
     pub(crate) transfer: TransferId,
 }
 
@@ -177,6 +181,17 @@ pub(crate) struct ReturnWithdrawal {
     pub(crate) time: Timestamp,
 }
 
+/// Pays a withdrawal within the ledger, to the deposit that its invoice belongs to. The node says that the invoice is
+/// cancelled: nobody outside can pay it any more.
+#[derive(Clone, Debug)]
+pub(crate) struct TransferWithdrawal {
+    pub(crate) withdrawal: WithdrawalId,
+    pub(crate) deposit: DepositId,
+    pub(crate) transfer: TransferId,
+    pub(crate) return_transfer: TransferId,
+    pub(crate) time: Timestamp,
+}
+
 // === impl Command ===
 
 impl Command {
@@ -193,6 +208,7 @@ impl Command {
             Self::ReserveWithdrawal(_) => "reserve_withdrawal",
             Self::SettleWithdrawal(_) => "settle_withdrawal",
             Self::ReturnWithdrawal(_) => "return_withdrawal",
+            Self::TransferWithdrawal(_) => "transfer_withdrawal",
         }
     }
 
@@ -208,7 +224,8 @@ impl Command {
             Self::CreditDeposit(_)
             | Self::ReserveWithdrawal(_)
             | Self::SettleWithdrawal(_)
-            | Self::ReturnWithdrawal(_) => None,
+            | Self::ReturnWithdrawal(_)
+            | Self::TransferWithdrawal(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A deposit: an invoice that credits an account when it is paid.
 
-use poa_common::{AccountId, DepositId, Msat, Network, Timestamp};
+use poa_common::{AccountId, DepositId, Msat, Network, Timestamp, WithdrawalId};
 use poa_payment::PaymentHash;
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +35,8 @@ pub(crate) struct Deposit {
     pub(crate) create_time: Timestamp,
     pub(crate) expire_time: Timestamp,
     pub(crate) settle_time: Option<Timestamp>,
+    /// The withdrawal that paid it within the ledger; none where the sats came from outside.
+    pub(crate) paid_by: Option<WithdrawalId>,
 }
 
 /// What the invoice carries as its description hash: invoice and preimage together then prove that this deposit was paid.

@@ -1,7 +1,7 @@
 //! Which invoices a withdrawal may pay, and what it reserves for the route.
 
 use poa_common::{Msat, MsatError, Timestamp};
-use poa_payment::{Capabilities, DecodeError, Decoded, FeeModel, Info, PaymentHash};
+use poa_payment::{Capabilities, DecodeError, Decoded, FeeModel, Info, NodeId, PaymentHash};
 
 /// A payee that asks for more blocks could lock our sats for more than three days.
 const MAX_FINAL_CLTV_BLOCKS: u64 = 432;
@@ -16,6 +16,11 @@ pub(crate) struct Payable {
     pub(crate) hash: PaymentHash,
     pub(crate) amount: Msat,
     pub(crate) expire_time: Timestamp,
+    /// Who is paid.
+    pub(crate) payee: NodeId,
+    /// Whether that is our own node: such an invoice is paid within the ledger, or not at all.
+    pub(crate) own: bool,
+    pub(crate) description_hash: Option<[u8; 32]>,
 }
 
 /// Why an invoice is not paid.
@@ -36,8 +41,8 @@ pub enum Problem {
     /// Too late.
     #[error("it has expired")]
     Expired,
-    /// Our own node's.
-    #[error("it is this platform's own: sats do not leave by it")]
+    /// Our own node's, and no deposit that the ledger could pay.
+    #[error("it is this platform's own, and no open deposit: sats do not leave by it")]
     OwnNode,
     /// It could lock our sats for days.
     #[error("it asks for a final CLTV delta of more than {MAX_FINAL_CLTV_BLOCKS} blocks")]
@@ -48,9 +53,12 @@ pub enum Problem {
     /// The faucet alone: not an invoice of this node.
     #[error("it is not this node's")]
     NotOurs,
-    /// The faucet alone: it can no longer be paid.
+    /// It can no longer be paid: it was paid, or given up.
     #[error("it is not open any more")]
     NotOpen,
+    /// Not of the amount that it is to pay.
+    #[error("it is not of the same amount")]
+    OtherAmount,
 }
 
 /// Whether a withdrawal may pay this invoice from this node.
@@ -68,17 +76,20 @@ pub(crate) fn payable(
     if !capabilities.unit.fits(amount) {
         return Err(Problem::Unit);
     }
-    // In this version an invoice of our own node is refused: never one of "paid internally" and "paid from outside".
-    if decoded.payee == info.node {
-        return Err(Problem::OwnNode);
-    }
     if decoded.expires_at <= now {
         return Err(Problem::Expired);
     }
     if decoded.min_final_cltv > MAX_FINAL_CLTV_BLOCKS {
         return Err(Problem::Cltv);
     }
-    Ok(Payable { hash: decoded.hash, amount, expire_time: decoded.expires_at })
+    Ok(Payable {
+        hash: decoded.hash,
+        amount,
+        expire_time: decoded.expires_at,
+        payee: decoded.payee,
+        own: decoded.payee == info.node,
+        description_hash: decoded.description_hash,
+    })
 }
 
 /// What is reserved for the route: what the caller allows, or the default, or exactly what a node takes that keeps no limit.
@@ -111,6 +122,7 @@ impl Problem {
             Self::OutOfRange => "out-of-range",
             Self::NotOurs => "not-ours",
             Self::NotOpen => "not-open",
+            Self::OtherAmount => "other-amount",
         }
     }
 }
@@ -164,7 +176,7 @@ mod tests {
         assert_eq!(edited(|invoice| invoice.chain = Chain::Bitcoin), Err(Problem::Network));
         assert_eq!(edited(|invoice| invoice.amount = None), Err(Problem::Amount));
         assert_eq!(edited(|invoice| invoice.amount = Some(Msat::ZERO)), Err(Problem::Amount));
-        assert_eq!(edited(|invoice| invoice.payee = NodeId::new([2; 33])), Err(Problem::OwnNode));
+        assert!(!sound.own && edited(|invoice| invoice.payee = NodeId::new([2; 33])).unwrap().own);
         assert_eq!(edited(|invoice| invoice.expires_at = NOW), Err(Problem::Expired));
         assert_eq!(edited(|invoice| invoice.min_final_cltv = 433), Err(Problem::Cltv));
         assert_eq!(check(Ok(invoice()), Unit::Sat), Err(Problem::Unit));

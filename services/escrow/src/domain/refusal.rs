@@ -2,6 +2,8 @@
 
 use poa_common::{EscrowId, Msat, MsatError};
 
+use super::caps::Span;
+
 /// A refusal, decided in the book.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -53,6 +55,26 @@ pub enum Refusal {
     TooManyWithdrawals {
         /// How many.
         limit: u32,
+    },
+    /// As much as may leave in so long.
+    #[error("{limit} msat may be withdrawn in {span}, and this would be more: wait, or withdraw less")]
+    TooMuchLately {
+        /// How much.
+        limit: Msat,
+        /// In how long.
+        span: Span,
+    },
+    /// The operator or an alarm has stopped payouts.
+    #[error("payouts are paused: nothing was done, ask again later with the same request_id")]
+    PayoutsPaused,
+    /// The invoice of a deposit here, which has been paid or has expired.
+    #[error("the invoice is refused: it is not open any more")]
+    InvoiceNotOpen,
+    /// Only a withdrawal that failed can be replaced, and once.
+    #[error("the withdrawal is {state}: only a failed one can be replaced, and once")]
+    NotReplaceable {
+        /// The state that was found, or `replaced`.
+        state: &'static str,
     },
     /// A user's account under one of the platform's keys.
     #[error("this account can neither pay nor be paid")]

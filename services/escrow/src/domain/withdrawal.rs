@@ -3,7 +3,7 @@
 //! `reserved → dispatched → succeeded | failed`. Between the commit of `dispatched` and an end, nothing but a word of the
 //! node about this hash decides. No answer is never an answer.
 
-use poa_common::{AccountId, Msat, MsatError, Timestamp, WithdrawalId};
+use poa_common::{AccountId, DepositId, Msat, MsatError, Timestamp, WithdrawalId};
 use poa_payment::{Doubt, NodeId, Outcome, PaymentHash, Preimage};
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ pub(crate) struct Withdrawal {
     pub(crate) account: AccountId,
     /// The caller's id of the request, and the digest of what it asked.
     pub(crate) request: (Uuid, [u8; 32]),
+    /// Where it came from, beside an invoice of the caller's.
+    pub(crate) origin: Origin,
     pub(crate) state: State,
     pub(crate) amount: Msat,
     pub(crate) fee_limit: Msat,
@@ -38,7 +40,11 @@ pub(crate) struct Withdrawal {
     pub(crate) invoice: String,
     pub(crate) hash: PaymentHash,
     pub(crate) invoice_expire_time: Timestamp,
-    /// The node that was told to pay.
+    /// Who is paid; none where the ledger pays.
+    pub(crate) payee: Option<NodeId>,
+    /// The deposit that the invoice belongs to: then the ledger pays it, and nothing is ever sent.
+    pub(crate) deposit: Option<DepositId>,
+    /// The node that was told to pay, or to cancel the deposit's invoice.
     pub(crate) node: Option<NodeId>,
     /// Until when it may try, by the latest deadline of all dispatches.
     pub(crate) deadline: Option<Timestamp>,
@@ -50,6 +56,19 @@ pub(crate) struct Withdrawal {
     pub(crate) failure: Option<String>,
     pub(crate) create_time: Timestamp,
     pub(crate) end_time: Option<Timestamp>,
+}
+
+/// How a withdrawal came about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The Lightning address that gave the invoice.
+    pub(crate) address: Option<String>,
+    /// The failed withdrawal that it takes the place of.
+    pub(crate) replaces: Option<WithdrawalId>,
+    /// The withdrawal that takes its place. Read alone: it follows from the other one's row.
+    pub(crate) replaced_by: Option<WithdrawalId>,
+    /// Whether the platform began it, because the balance reached its threshold.
+    pub(crate) automatic: bool,
 }
 
 /// What was heard of a payment, and how.
@@ -191,6 +210,7 @@ mod tests {
             id: WithdrawalId::from_uuid(Uuid::from_u128(1)),
             account: AccountId::from_uuid(Uuid::from_u128(10)),
             request: (Uuid::nil(), [0; 32]),
+            origin: Origin::default(),
             state: State::Dispatched,
             amount: Msat::new(1_000),
             fee_limit: Msat::new(10),
@@ -198,6 +218,8 @@ mod tests {
             invoice: String::new(),
             hash: PREIMAGE.hash(),
             invoice_expire_time: Timestamp::UNIX_EPOCH,
+            payee: None,
+            deposit: None,
             node: None,
             deadline: Some(Timestamp::UNIX_EPOCH),
             dispatches: 1,

@@ -5,15 +5,22 @@ use poa_proto::escrow::v1 as pb;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::domain::address::LightningAddress;
 use crate::domain::deposit::{self, Deposit};
+use crate::domain::destination::Destination;
 use crate::domain::escrow::{self, Escrow};
 use crate::domain::fee::BasisPoints;
 use crate::domain::fee_schedule::Schedule;
 use crate::domain::hold_invoice::HoldInvoice;
 use crate::domain::postings::Kind;
+use crate::domain::refusal::Refusal;
 use crate::domain::withdrawal::{self, Withdrawal};
 use crate::error::Error;
+use crate::lnurl::AddressProblem;
+use crate::service::Service;
 use crate::store::entries::Entry;
+use crate::store::payout_switch::Switch;
+use crate::store::withdrawals;
 
 /// How the contract says that an account's own fee ends.
 pub(super) const FEE_ENDS: i32 = -1;
@@ -90,11 +97,11 @@ pub(super) fn withdrawal(withdrawal: &Withdrawal) -> pb::Withdrawal {
         failure: withdrawal.failure.clone().unwrap_or_default(),
         create_time: Some(timestamp(withdrawal.create_time)),
         end_time: withdrawal.end_time.map(timestamp),
-        lightning_address: String::new(),
-        replaces: String::new(),
-        replaced_by: String::new(),
-        internal: false,
-        automatic: false,
+        lightning_address: withdrawal.origin.address.clone().unwrap_or_default(),
+        replaces: withdrawal.origin.replaces.map(|id| id.to_string()).unwrap_or_default(),
+        replaced_by: withdrawal.origin.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
+        internal: withdrawal.state == withdrawal::State::Succeeded && withdrawal.deposit.is_some(),
+        automatic: withdrawal.origin.automatic,
     }
 }
 
@@ -156,6 +163,11 @@ pub(super) fn entry(entry: &Entry) -> pb::LedgerEntry {
         Kind::WithdrawReserve => (Shown::WithdrawReserve, withdrawal()),
         Kind::Withdraw => (Shown::Withdraw, withdrawal()),
         Kind::WithdrawReturn => (Shown::WithdrawReturn, withdrawal()),
+        // Of the payee it is the deposit that was paid, of the payer the withdrawal that paid it.
+        Kind::Transfer => match entry.paid_deposit {
+            Some(deposit) => (Shown::Transfer, deposit.to_string()),
+            None => (Shown::Transfer, withdrawal()),
+        },
     };
     pb::LedgerEntry {
         transfer_id: entry.transfer.to_string(),
@@ -189,6 +201,43 @@ pub(super) fn moment(field: &'static str, given: prost_types::Timestamp) -> Resu
     let sound = (0..1_000_000_000).contains(&given.nanos);
     let read = Timestamp::from_unix_timestamp_nanos(micros * 1_000).ok().filter(|_| sound);
     read.ok_or_else(|| Error::field(field, "is no moment of the calendar"))
+}
+
+pub(super) fn destination(destination: &Destination) -> pb::PayoutDestination {
+    let (pending, effective) = destination.pending.clone().unzip();
+    pb::PayoutDestination {
+        lightning_address: destination.address.clone().unwrap_or_default(),
+        automatic_threshold_msat: destination.threshold.get(),
+        pending_lightning_address: pending.unwrap_or_default(),
+        pending_effective_time: effective.map(timestamp),
+        automatic_problem: destination.problem.clone(),
+        etag: format!("{:x}", destination.version),
+    }
+}
+
+pub(super) fn payout_switch(switch: &Switch) -> pb::PayoutSwitch {
+    pb::PayoutSwitch {
+        paused: switch.paused,
+        reason: switch.reason.clone(),
+        change_time: switch.change_time.map(timestamp),
+    }
+}
+
+/// A Lightning address.
+pub(super) fn address(text: &str) -> Result<LightningAddress, Error> {
+    LightningAddress::parse(text).map_err(|_| AddressProblem::Malformed.into())
+}
+
+/// The withdrawal that a request has made before, as it is now.
+pub(super) async fn known_withdrawal(
+    service: &Service,
+    account: AccountId,
+    request: (Uuid, [u8; 32]),
+) -> Result<Option<pb::Withdrawal>, Error> {
+    match withdrawals::find_request(&service.db, account, request.0).await? {
+        Some(known) if known.request != request => Err(Refusal::RequestIdReused.into()),
+        known => Ok(known.as_ref().map(withdrawal)),
+    }
 }
 
 /// An amount that the contract has bounded.

@@ -66,6 +66,7 @@ pub(super) async fn handle(
         create_time: service.env.now(),
         expire_time: invoice.expires_at,
         settle_time: None,
+        paid_by: None,
     };
     // An invoice whose row is not written is never handed out, and expires unpaid: so is that of a duplicate that was second.
     deposits::insert(&service.db, deposit, request).await?;

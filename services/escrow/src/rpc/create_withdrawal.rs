@@ -1,18 +1,14 @@
 //! CreateWithdrawal: reserves the sats with the row. Sending is the payout worker's.
 
 use poa_chassis::{account, validate};
-use poa_common::{Msat, MsatError};
+use poa_common::{FieldViolation, Msat};
 use poa_proto::escrow::v1::{CreateWithdrawalRequest, CreateWithdrawalResponse};
 use tonic::Request;
 
 use super::convert;
-use crate::domain::command::{Command, ReserveWithdrawal};
-use crate::domain::invoice::{fee_limit, payable};
-use crate::domain::refusal::Refusal;
-use crate::domain::withdrawal::{State, Withdrawal};
 use crate::error::Error;
 use crate::service::Service;
-use crate::store::withdrawals;
+use crate::withdraw::{self, Amount, Order, To};
 
 pub(super) async fn handle(
     service: &Service,
@@ -22,43 +18,44 @@ pub(super) async fn handle(
     let message = request.into_inner();
     validate(&message)?;
     let request = (convert::request_id(&message.request_id)?, convert::fingerprint(&message));
-    // Before the invoice is looked at: it may have expired since the first time.
-    if let Some(known) = withdrawals::find_request(&service.db, account, request.0).await? {
-        if known.request != request {
-            return Err(Refusal::RequestIdReused.into());
-        }
-        return Ok(CreateWithdrawalResponse { withdrawal: Some(convert::withdrawal(&known)) });
+    // Before anything is looked at: the invoice may have expired since the first time, and an address is asked once.
+    if let Some(known) = convert::known_withdrawal(service, account, request).await? {
+        return Ok(CreateWithdrawalResponse { withdrawal: Some(known) });
     }
-    let now = service.env.now();
-    let capabilities = service.provider.capabilities();
-    let decoded = service.provider.decode(&message.invoice);
-    let invoice = payable(decoded, &service.node, capabilities, now)?;
-    let out_of_range = |_: MsatError| Error::Refused(Refusal::OutOfRange);
-    let limit = fee_limit(invoice.amount, message.fee_limit_msat.map(convert::msat), capabilities.fees)
-        .map_err(out_of_range)?;
-    let withdrawal = Withdrawal {
-        id: service.env.new_id(),
+    let order = Order {
         account,
         request,
-        state: State::Reserved,
-        amount: invoice.amount,
-        fee_limit: limit,
-        fee: Msat::ZERO,
-        invoice: message.invoice,
-        hash: invoice.hash,
-        invoice_expire_time: invoice.expire_time,
-        node: None,
-        deadline: None,
-        dispatches: 0,
-        failures_seen: 0,
-        preimage: None,
-        failure: None,
-        create_time: now,
-        end_time: None,
+        to: to(&message)?,
+        fee_limit: message.fee_limit_msat.map(convert::msat),
+        replaces: None,
+        automatic: false,
     };
-    let max_live = service.config.withdrawals.max_live;
-    let command = ReserveWithdrawal { withdrawal, max_live, transfer: service.env.new_id() };
-    let reserved = service.ledger.withdrawal(Command::ReserveWithdrawal(Box::new(command))).await?;
-    service.reserved.notify_one();
+    let reserved = withdraw::make(service, order).await?;
     Ok(CreateWithdrawalResponse { withdrawal: Some(convert::withdrawal(&reserved)) })
+}
+
+/// An invoice, or an address with an amount.
+fn to(message: &CreateWithdrawalRequest) -> Result<To, Error> {
+    let (invoice, address) = (&message.invoice, &message.lightning_address);
+    let mut wrong = Vec::new();
+    let mut refuse = |field: &str, description: &str| {
+        wrong.push(FieldViolation { field: field.to_owned(), description: description.to_owned() });
+    };
+    match (invoice.is_empty(), address.is_empty()) {
+        (true, true) => refuse("invoice", "either this or a Lightning address is needed"),
+        (false, false) => refuse("lightning_address", "is not given together with an invoice"),
+        (true, false) if message.amount_msat == 0 => {
+            refuse("amount_msat", "is needed with a Lightning address");
+        }
+        (false, true) if message.amount_msat != 0 => {
+            refuse("amount_msat", "is not given with an invoice, which names its amount");
+        }
+        (true, false) | (false, true) => {}
+    }
+    convert::refuse(wrong)?;
+    if address.is_empty() {
+        return Ok(To::Invoice(invoice.clone(), None));
+    }
+    let amount: Msat = convert::msat(message.amount_msat);
+    Ok(To::Address(convert::address(address)?, Amount::Exactly(amount)))
 }

@@ -1,14 +1,61 @@
-//! ReplaceWithdrawalInvoice.
+//! ReplaceWithdrawalInvoice: a new withdrawal in the place of one that failed.
 
+use poa_chassis::{account, validate};
+use poa_common::WithdrawalId;
 use poa_proto::escrow::v1::{ReplaceWithdrawalInvoiceRequest, ReplaceWithdrawalInvoiceResponse};
 use tonic::Request;
 
+use super::convert;
+use crate::domain::refusal::Refusal;
+use crate::domain::withdrawal::{State, Withdrawal};
 use crate::error::Error;
 use crate::service::Service;
+use crate::store::withdrawals;
+use crate::withdraw::{self, Amount, Order, To};
 
 pub(super) async fn handle(
-    _service: &Service,
-    _request: Request<ReplaceWithdrawalInvoiceRequest>,
+    service: &Service,
+    request: Request<ReplaceWithdrawalInvoiceRequest>,
 ) -> Result<ReplaceWithdrawalInvoiceResponse, Error> {
-    Err(Error::NotFound { resource: "unfinished" })
+    let account = account(&request)?;
+    let message = request.into_inner();
+    validate(&message)?;
+    let id: WithdrawalId = convert::id("withdrawal_id", &message.withdrawal_id)?;
+    let request = (convert::request_id(&message.request_id)?, convert::fingerprint(&message));
+    if let Some(known) = convert::known_withdrawal(service, account, request).await? {
+        return Ok(ReplaceWithdrawalInvoiceResponse { withdrawal: Some(known) });
+    }
+    let failed = withdrawals::find_of(&service.db, id, account).await?;
+    let failed = failed.ok_or(Error::NotFound { resource: "withdrawal" })?;
+    replaceable(&failed)?;
+    let to = match &failed.origin.address {
+        _ if !message.invoice.is_empty() => To::Invoice(message.invoice, Some(failed.amount)),
+        Some(address) => To::Address(convert::address(address)?, Amount::Exactly(failed.amount)),
+        None => {
+            return Err(Error::field("invoice", "is needed: the withdrawal went to no Lightning address"));
+        }
+    };
+    let order = Order {
+        account,
+        request,
+        to,
+        fee_limit: message.fee_limit_msat.map(convert::msat),
+        replaces: Some(id),
+        automatic: false,
+    };
+    let reserved = withdraw::make(service, order).await?;
+    Ok(ReplaceWithdrawalInvoiceResponse { withdrawal: Some(convert::withdrawal(&reserved)) })
+}
+
+/// Before an address is asked in vain. The ledger decides again, on the locked row.
+fn replaceable(row: &Withdrawal) -> Result<(), Refusal> {
+    match row.state {
+        State::Failed if row.origin.replaced_by.is_some() => {
+            Err(Refusal::NotReplaceable { state: "replaced" })
+        }
+        State::Failed => Ok(()),
+        State::Reserved | State::Dispatched | State::Succeeded => {
+            Err(Refusal::NotReplaceable { state: row.state.as_str() })
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Deposits.
 
-use poa_common::{AccountId, DepositId, Msat, TypedId as _};
+use poa_common::{AccountId, DepositId, Msat, TypedId as _, WithdrawalId};
 use poa_payment::PaymentHash;
 use poa_storage::{Database, Error, Tx};
 use sqlx::Row as _;
@@ -15,7 +15,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, account_id, state, amount_msat, credited_msat, invoice, payment_hash, created_at, expires_at,
-                    settled_at, fingerprint
+                    settled_at, fingerprint, paid_by
              FROM deposits ",
             $rest
         )
@@ -66,6 +66,15 @@ pub(crate) async fn find_request(
         return Err(Error::RequestIdReused);
     }
     deposit(&row).map(Some)
+}
+
+/// Any deposit by its hash.
+pub(crate) async fn find_hash(db: &Database, hash: PaymentHash) -> Result<Option<Deposit>, Error> {
+    let row = sqlx::query(select!("WHERE payment_hash = $1"))
+        .bind(hash.as_bytes().as_slice())
+        .fetch_optional(db.read())
+        .await?;
+    row.as_ref().map(deposit).transpose()
 }
 
 /// A deposit by its hash, unless it was credited.
@@ -130,15 +139,20 @@ pub(crate) async fn insert(db: &Database, deposit: Deposit, request: Request) ->
     committed(Failpoint::DepositCommitted).await
 }
 
-/// Notes that an open deposit was given up; whether it was still open.
+/// Notes that an open deposit was given up; whether it was still open. One that the ledger is about to pay is not: its
+/// invoice is cancelled for just that.
 pub(crate) async fn expire(db: &Database, id: DepositId) -> Result<bool, Error> {
     db.transact_idempotent(id, |id, tx| {
         Box::pin(async move {
-            let updated =
-                sqlx::query("UPDATE deposits SET state = 'expired' WHERE id = $1 AND state = 'open'")
-                    .bind(id.uuid())
-                    .execute(tx.conn())
-                    .await?;
+            // Locked first: a withdrawal that is reserved for it holds this lock, and is seen by the statement after.
+            lock(tx, &[id.uuid()]).await?;
+            let updated = sqlx::query(
+                "UPDATE deposits SET state = 'expired' WHERE id = $1 AND state = 'open' AND NOT EXISTS (
+                     SELECT FROM withdrawals WHERE deposit_id = $1 AND state IN ('reserved', 'dispatched'))",
+            )
+            .bind(id.uuid())
+            .execute(tx.conn())
+            .await?;
             Ok::<_, Error>(updated.rows_affected() > 0)
         })
     })
@@ -157,15 +171,17 @@ pub(crate) async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Deposit>, Erro
 /// Writes what has changed of locked deposits.
 pub(crate) async fn update(tx: &mut Tx, deposits: &[&Deposit]) -> Result<(), Error> {
     let updated = sqlx::query(
-        "UPDATE deposits SET state = given.state, credited_msat = given.credited_msat, settled_at = given.settled_at
-         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
-              AS given (id, state, credited_msat, settled_at)
+        "UPDATE deposits SET state = given.state, credited_msat = given.credited_msat, settled_at = given.settled_at,
+                             paid_by = given.paid_by
+         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::uuid[])
+              AS given (id, state, credited_msat, settled_at, paid_by)
          WHERE deposits.id = given.id AND deposits.state <> 'settled'",
     )
     .bind(deposits.iter().map(|deposit| deposit.id.uuid()).collect::<Vec<_>>())
     .bind(deposits.iter().map(|deposit| deposit.state.as_str()).collect::<Vec<_>>())
     .bind(deposits.iter().map(|deposit| deposit.credited.get()).collect::<Vec<_>>())
     .bind(deposits.iter().map(|deposit| deposit.settle_time).collect::<Vec<_>>())
+    .bind(deposits.iter().map(|deposit| deposit.paid_by.map(|id| id.uuid())).collect::<Vec<_>>())
     .execute(tx.conn())
     .await?;
     wrote(updated.rows_affected(), deposits.len(), "a locked deposit")
@@ -184,5 +200,6 @@ fn deposit(row: &PgRow) -> Result<Deposit, Error> {
         create_time: row.try_get("created_at")?,
         expire_time: row.try_get("expires_at")?,
         settle_time: row.try_get("settled_at")?,
+        paid_by: row.try_get::<Option<Uuid>, _>("paid_by")?.map(WithdrawalId::from_uuid),
     })
 }

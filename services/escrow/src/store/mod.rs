@@ -8,6 +8,8 @@ pub(crate) mod escrows;
 pub(crate) mod fees;
 pub(crate) mod hold_invoices;
 pub(crate) mod ledger;
+pub(crate) mod payout_destinations;
+pub(crate) mod payout_switch;
 pub(crate) mod withdrawals;
 
 use poa_storage::Error;

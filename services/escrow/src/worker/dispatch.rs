@@ -12,7 +12,7 @@ use poa_storage::{Database, Error};
 use crate::domain::withdrawal::{Seen, Withdrawal};
 use crate::failpoint::{self, Failpoint};
 use crate::metrics;
-use crate::store::withdrawals::{self, Intent};
+use crate::store::withdrawals::{self, Committed, Intent};
 
 /// Sends payments. The payout worker has the only one.
 pub struct Dispatcher {
@@ -39,7 +39,7 @@ impl Dispatcher {
     }
 
     /// Commits the intent to pay, then tells the node. Answers which dispatch it was, from 1, and what was heard; none where
-    /// the withdrawal has moved on meanwhile: nothing was sent.
+    /// the withdrawal has moved on meanwhile, or payouts are paused: nothing was sent.
     ///
     /// The wait for the answer is bounded; an answer that did not come is an unknown outcome, and so is a dropped call.
     pub(super) async fn dispatch(
@@ -48,10 +48,12 @@ impl Dispatcher {
         withdrawal: &Withdrawal,
         terms: Terms,
     ) -> Result<Option<(i32, Seen)>, Error> {
+        assert_eq!(withdrawal.deposit, None, "what the ledger pays is never sent");
         let Terms { node, deadline, patience } = terms;
         let intent = Intent { withdrawal: withdrawal.id, dispatches: withdrawal.dispatches, node, deadline };
-        let Some(dispatches) = withdrawals::commit_intent(db, intent).await? else {
-            return Ok(None);
+        let dispatches = match withdrawals::commit_intent(db, intent).await? {
+            Committed::Dispatch(dispatches) => dispatches,
+            Committed::Overtaken | Committed::Paused => return Ok(None),
         };
         let payment = PayIntent {
             hash: withdrawal.hash,

@@ -1,8 +1,10 @@
-//! What runs at its own pace: the watchers of deposits and of hold invoices, and the payouts.
+//! What runs at its own pace: the watchers of deposits and of hold invoices, the payouts, and those that begin by themselves.
 
+mod automatic;
 mod deposits;
 pub(crate) mod dispatch;
 pub(crate) mod holds;
+mod internal;
 mod payouts;
 mod tracks;
 
@@ -23,5 +25,6 @@ pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, lifecycle: &
     lifecycle.spawn("deposit hints", deposits::follow(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("deposit poll", deposits::poll(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("hold invoices", holds::run(Arc::clone(service), stopping.clone()));
+    lifecycle.spawn("automatic payouts", automatic::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping));
 }

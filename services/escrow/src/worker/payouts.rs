@@ -14,16 +14,17 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::LOOKUP_PATIENCE;
 use super::dispatch::{Dispatcher, Terms};
 use super::tracks::Tracks;
+use super::{LOOKUP_PATIENCE, internal};
 use crate::domain::command::{Command, ReturnWithdrawal, SettleWithdrawal};
 use crate::domain::withdrawal::{Circumstances, Seen, State, Step, Withdrawal, next};
 use crate::error::Error;
 use crate::failpoint::{self, Failpoint};
 use crate::metrics;
 use crate::service::Service;
-use crate::store::withdrawals;
+use crate::store::payout_switch;
+use crate::store::withdrawals::{self, Room};
 
 /// Withdrawals that one pass reads beside those that may be in flight, so that there is always something to send.
 const PASS: u32 = 100;
@@ -45,7 +46,7 @@ struct Looked {
 }
 
 /// What every look needs.
-struct Payouts {
+pub(super) struct Payouts {
     service: Arc<Service>,
     dispatcher: Dispatcher,
 }
@@ -82,6 +83,17 @@ pub(super) async fn run(service: Arc<Service>, dispatcher: Dispatcher, stopping:
     while looks.join_next().await.is_some() {}
 }
 
+/// Whether the node may have it: what the ledger pays takes no room there.
+fn is_in_flight(row: &Withdrawal) -> bool {
+    row.state == State::Dispatched && row.deposit.is_none()
+}
+
+/// What cannot be: a person must look, and nothing moves.
+pub(super) fn alarm(row: &Withdrawal, what: &'static str) {
+    metrics::alarm("payout");
+    tracing::error!(withdrawal_id = %row.id, what, "a withdrawal needs an operator");
+}
+
 fn settle(tracks: &mut Tracks, ended: Result<Looked, tokio::task::JoinError>) {
     match ended {
         Ok(Looked { id, sent, moved }) => tracks.put_back(id, Instant::now(), sent, moved),
@@ -98,12 +110,19 @@ fn settle(tracks: &mut Tracks, ended: Result<Looked, tokio::task::JoinError>) {
 impl Payouts {
     /// Starts a look at everything that is due.
     async fn pass(self: &Arc<Self>, tracks: &mut Tracks, looks: &mut JoinSet<Looked>) -> Result<(), Error> {
-        let max_in_flight = self.service.config.withdrawals.max_in_flight;
-        let limit = i64::from(max_in_flight).saturating_add(i64::from(PASS));
-        let live = withdrawals::live(&self.service.db, limit).await?;
+        let config = &self.service.config.withdrawals;
+        let max_in_flight = config.max_in_flight;
+        let per_payee = match config.max_in_flight_per_payee {
+            0 => i64::MAX,
+            payments => i64::from(payments),
+        };
+        let room = Room { in_flight: i64::from(u32::MAX), waiting: i64::from(PASS), per_payee };
+        let live = withdrawals::live(&self.service.db, room).await?;
+        let paused = payout_switch::read(&self.service.db).await?.paused;
+        metrics::payouts_paused(paused);
         let now = self.service.env.now();
         let expired = withdrawals::unsent_expired(&self.service.db, now, i64::from(PASS)).await?;
-        let in_flight = live.iter().filter(|row| row.state == State::Dispatched).count();
+        let in_flight = live.iter().filter(|row| is_in_flight(row)).count();
         metrics::withdrawals_live(State::Dispatched.as_str(), in_flight);
         metrics::withdrawals_live(State::Reserved.as_str(), live.len().saturating_sub(in_flight));
         tracks.keep(&live.iter().chain(&expired).map(|row| row.id).collect::<HashSet<_>>());
@@ -123,11 +142,14 @@ impl Payouts {
             if looks.len() >= MAX_TASKS {
                 break;
             }
-            if withdrawal.state == State::Reserved && room == 0 {
+            let is_new = withdrawal.state == State::Reserved;
+            // What the ledger pays takes no room at the node.
+            let takes_room = is_new && withdrawal.deposit.is_none();
+            if (is_new && paused) || (takes_room && room == 0) {
                 continue;
             }
             let Some(since_sent) = tracks.take(withdrawal.id, Instant::now()) else { continue };
-            if withdrawal.state == State::Reserved {
+            if takes_room {
                 room = room.saturating_sub(1);
             }
             let payouts = Arc::clone(self);
@@ -163,10 +185,14 @@ impl Payouts {
         let id = withdrawal.id;
         let was_reserved = withdrawal.state == State::Reserved;
         let mut sent = false;
-        let done = if was_reserved {
-            self.send_reserved(withdrawal, node, &mut sent).await
-        } else {
-            self.find_out(withdrawal, node, since_sent, &mut sent).await
+        let done = match (was_reserved, withdrawal.deposit) {
+            // Never begun: that nothing was sent is certain, so long as it is still reserved.
+            (true, _) if withdrawal.invoice_expire_time <= self.service.env.now() => {
+                self.give_back(&withdrawal, "expired").await
+            }
+            (_, Some(_)) => internal::advance(self, withdrawal, node).await,
+            (true, None) => self.send(withdrawal, node, &mut sent).await,
+            (false, None) => self.find_out(withdrawal, node, since_sent, &mut sent).await,
         };
         let moved = done.unwrap_or_else(|error| {
             tracing::warn!(withdrawal_id = %id, %error, "withdrawal cannot be brought forward");
@@ -183,14 +209,6 @@ impl Payouts {
             false
         });
         Looked { id, sent: false, moved }
-    }
-
-    async fn send_reserved(&self, row: Withdrawal, node: NodeId, sent: &mut bool) -> Result<bool, Error> {
-        // Never dispatched: that nothing was sent is certain, so long as it is still reserved.
-        if row.invoice_expire_time <= self.service.env.now() {
-            return self.give_back(&row, "expired").await;
-        }
-        self.send(row, node, sent).await
     }
 
     async fn find_out(
@@ -289,14 +307,17 @@ impl Payouts {
             // A second dispatch in one look would be one too many: the next look decides.
             Step::SendAgain | Step::Wait => Ok(false),
             Step::Alarm(what) => {
-                metrics::alarm("payout");
-                tracing::error!(withdrawal_id = %row.id, what, "a withdrawal needs an operator");
+                alarm(row, what);
                 Ok(false)
             }
         }
     }
 
-    async fn give_back(&self, row: &Withdrawal, failure: &'static str) -> Result<bool, Error> {
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    pub(super) async fn give_back(&self, row: &Withdrawal, failure: &'static str) -> Result<bool, Error> {
         let command = ReturnWithdrawal {
             withdrawal: row.id,
             dispatches: row.dispatches,

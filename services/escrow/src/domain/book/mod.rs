@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 pub(crate) use self::shelf::Shelf;
 use super::account::{Account, Owner};
+use super::caps::Volume;
 use super::command::{Command, Reply};
 use super::deposit::Deposit;
 use super::escrow::Escrow;
@@ -45,6 +46,11 @@ pub(crate) struct Book {
     pub(crate) preimages: Vec<(EscrowId, Vec<u8>)>,
     /// What happened to escrows that hold invoices fund, in the order in which it was decided.
     pub(crate) events: Vec<Event>,
+    /// What has left lately, of accounts that ask for more, and of all.
+    pub(crate) recent: BTreeMap<AccountId, Volume>,
+    pub(crate) recent_of_all: Volume,
+    /// Whether payouts are paused.
+    pub(crate) paused: bool,
     /// Mandates of new escrows.
     pub(crate) mandates: Vec<(EscrowId, Mandate)>,
     /// To whom was released, and what allowed it.
@@ -101,6 +107,9 @@ impl Book {
             }
             Command::ReturnWithdrawal(back) => {
                 self.give_back(back).map(|withdrawal| Reply::Withdrawal(Box::new(withdrawal)))
+            }
+            Command::TransferWithdrawal(order) => {
+                self.transfer(order).map(|withdrawal| Reply::Withdrawal(Box::new(withdrawal)))
             }
         }
     }

@@ -12,13 +12,16 @@ use uuid::Uuid;
 
 use super::{Book, Line};
 use crate::domain::account::{Account, Owner};
+use crate::domain::caps::{Cap, Caps};
 use crate::domain::command::{
     Capture, Command, CreditDeposit, Hold, Refund, ReserveWithdrawal, ReturnWithdrawal, SettleWithdrawal,
+    TransferWithdrawal,
 };
 use crate::domain::deposit::{self, Deposit};
 use crate::domain::escrow;
 use crate::domain::fee::{BasisPoints, split};
 use crate::domain::mandate::{Funding, Mandate};
+use crate::domain::postings::Kind;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::Evidence;
 use crate::domain::withdrawal::{self, Withdrawal};
@@ -27,17 +30,62 @@ const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 /// Few of each, so that histories meet.
 const USERS: u128 = 3;
 const SUBJECTS: u128 = 5;
+/// What each deposit's invoice asks for.
+const DEPOSIT: i64 = 700;
+
+/// So much that histories come to it.
+fn caps() -> Caps {
+    let cap = |hour, day| Cap { hour: Msat::new(hour), day: Msat::new(day) };
+    Caps { account: cap(4_000, 6_000), all: cap(8_000, 9_000) }
+}
 
 #[derive(Clone, Debug)]
 enum Step {
-    Credit { which: u128, paid: i64 },
-    Hold { which: u128, payer: u128, amount: i64 },
-    Capture { which: u128, payee: u128 },
-    Refund { which: u128 },
-    Reserve { which: u128, user: u128, amount: i64, limit: i64 },
-    Dispatch { which: u128 },
-    Settle { which: u128, fee: i64 },
-    Return { which: u128, dispatches: i32 },
+    Credit {
+        which: u128,
+        paid: i64,
+    },
+    Hold {
+        which: u128,
+        payer: u128,
+        amount: i64,
+    },
+    Capture {
+        which: u128,
+        payee: u128,
+    },
+    Refund {
+        which: u128,
+    },
+    Reserve {
+        which: u128,
+        user: u128,
+        amount: i64,
+        limit: i64,
+    },
+    /// A withdrawal that pays the deposit of the same number within the ledger.
+    Inside {
+        which: u128,
+        user: u128,
+        limit: i64,
+    },
+    Transfer {
+        which: u128,
+    },
+    Pause {
+        paused: bool,
+    },
+    Dispatch {
+        which: u128,
+    },
+    Settle {
+        which: u128,
+        fee: i64,
+    },
+    Return {
+        which: u128,
+        dispatches: i32,
+    },
 }
 
 fn id<T: TypedId>(number: u128) -> T {
@@ -63,6 +111,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => which.clone().prop_map(|which| Step::Refund { which }),
         3 => (which.clone(), user, 0..3_000i64, 0..100i64)
             .prop_map(|(which, user, amount, limit)| Step::Reserve { which, user, amount, limit }),
+        2 => (which.clone(), 0..USERS, 0..100i64)
+            .prop_map(|(which, user, limit)| Step::Inside { which, user, limit }),
+        2 => which.clone().prop_map(|which| Step::Transfer { which }),
+        1 => prop::bool::weighted(0.2).prop_map(|paused| Step::Pause { paused }),
         3 => which.clone().prop_map(|which| Step::Dispatch { which }),
         2 => (which.clone(), 0..120i64).prop_map(|(which, fee)| Step::Settle { which, fee }),
         2 => (which, 0..2).prop_map(|(which, dispatches)| Step::Return { which, dispatches }),
@@ -83,13 +135,14 @@ fn book() -> Book {
             id: id(number),
             account: user(number),
             state: deposit::State::Open,
-            amount: Msat::new(1),
+            amount: Msat::new(DEPOSIT),
             credited: Msat::ZERO,
             invoice: String::new(),
             hash: preimage(number).hash(),
             create_time: TIME,
             expire_time: TIME,
             settle_time: None,
+            paid_by: None,
         };
         book.deposits.load(deposit.id, deposit);
     }
@@ -170,8 +223,44 @@ fn command(book: &mut Book, step: &Step, transfer: &mut impl FnMut() -> Transfer
             Command::ReserveWithdrawal(Box::new(ReserveWithdrawal {
                 withdrawal: reserved(which, owner, amount, limit),
                 max_live: 2,
+                caps: caps(),
                 transfer: transfer(),
             }))
+        }
+        Step::Inside { which, user: owner, limit } => {
+            // Another number than those that go out, and the hash of the deposit's.
+            let row = Withdrawal {
+                id: id::<WithdrawalId>(which + 100),
+                request: (Uuid::from_u128(which + 100), [9; 32]),
+                deposit: Some(id(which)),
+                ..reserved(which, owner, DEPOSIT, limit)
+            };
+            let known = book.withdrawals.get(&row.id);
+            let row = known.map_or(row.clone(), |known| Withdrawal { account: known.account, ..row });
+            Command::ReserveWithdrawal(Box::new(ReserveWithdrawal {
+                withdrawal: row,
+                max_live: 2,
+                caps: caps(),
+                transfer: transfer(),
+            }))
+        }
+        Step::Transfer { which } => {
+            let row = book.withdrawals.get(&id(which + 100)).cloned()?;
+            if row.state == withdrawal::State::Reserved {
+                let dispatched = Withdrawal { state: withdrawal::State::Dispatched, dispatches: 1, ..row };
+                book.withdrawals.put(dispatched.id, dispatched);
+            }
+            Command::TransferWithdrawal(TransferWithdrawal {
+                withdrawal: id(which + 100),
+                deposit: id(which),
+                transfer: transfer(),
+                return_transfer: transfer(),
+                time: TIME,
+            })
+        }
+        Step::Pause { paused } => {
+            book.paused = paused;
+            return None;
         }
         Step::Dispatch { which } => {
             let known = book.withdrawals.get(&id(which)).cloned()?;
@@ -206,6 +295,7 @@ fn reserved(which: u128, owner: u128, amount: i64, limit: i64) -> Withdrawal {
         id: id::<WithdrawalId>(which),
         account: user(owner),
         request: (Uuid::from_u128(which), digest(which, owner, amount).as_bytes().to_owned()),
+        origin: withdrawal::Origin::default(),
         state: withdrawal::State::Reserved,
         amount: Msat::new(amount),
         fee_limit: Msat::new(limit),
@@ -213,6 +303,8 @@ fn reserved(which: u128, owner: u128, amount: i64, limit: i64) -> Withdrawal {
         invoice: String::new(),
         hash: preimage(which).hash(),
         invoice_expire_time: TIME,
+        payee: None,
+        deposit: None,
         node: None,
         deadline: None,
         dispatches: 0,
@@ -271,11 +363,28 @@ fn check(book: &Book) {
         assert_eq!(u32::try_from(counted), Ok(*live));
         assert!(*live <= 2, "no account has more on their way than it may");
     }
-    let deposited: i64 = book.deposits.values().map(|deposit| deposit.credited.get()).sum();
+    let deposited: i64 = book
+        .deposits
+        .values()
+        .filter(|deposit| deposit.paid_by.is_none())
+        .map(|deposit| deposit.credited.get())
+        .sum();
+    for deposit in book.deposits.values() {
+        // Paid by the ledger or from outside, and once.
+        let moved = book.transfers.iter().filter(|transfer| match transfer.kind {
+            Kind::Deposit => transfer.subject == deposit.id.uuid(),
+            Kind::Transfer => Some(transfer.subject) == deposit.paid_by.map(|id| id.uuid()),
+            _ => false,
+        });
+        assert_eq!(moved.count(), usize::from(deposit.state == deposit::State::Settled));
+    }
+    let all: i64 = book.recent.values().map(|volume| volume.hour.get()).sum();
+    assert_eq!(book.recent_of_all.hour.get(), all);
+    assert!(all <= 8_000 && book.recent.values().all(|volume| volume.hour.get() <= 4_000));
     let sent: i64 = book
         .withdrawals
         .values()
-        .filter(|row| row.state == withdrawal::State::Succeeded)
+        .filter(|row| row.state == withdrawal::State::Succeeded && row.deposit.is_none())
         .map(|row| row.amount.get() + row.fee.get())
         .sum();
     assert_eq!(book.account(Owner::Lightning).available.get(), sent - deposited);
@@ -334,7 +443,12 @@ fn a_return_that_was_decided_before_another_dispatch_gives_nothing_back() {
     let mut book = book();
     let credit = CreditDeposit { deposit: id(0), paid: Msat::new(5_000), transfer: id(1), time: TIME };
     book.decide(&Command::CreditDeposit(credit)).unwrap();
-    let reserve = ReserveWithdrawal { withdrawal: reserved(1, 0, 1_000, 10), max_live: 1, transfer: id(2) };
+    let reserve = ReserveWithdrawal {
+        withdrawal: reserved(1, 0, 1_000, 10),
+        max_live: 1,
+        caps: caps(),
+        transfer: id(2),
+    };
     book.decide(&Command::ReserveWithdrawal(Box::new(reserve))).unwrap();
     let row = book.withdrawals.get(&id(1)).cloned().unwrap();
     book.withdrawals.put(row.id, Withdrawal { state: withdrawal::State::Dispatched, dispatches: 2, ..row });

@@ -4,7 +4,8 @@ use poa_common::{AccountId, Msat, TypedId as _};
 
 use super::Book;
 use crate::domain::account::Owner;
-use crate::domain::command::{ReserveWithdrawal, ReturnWithdrawal, SettleWithdrawal};
+use crate::domain::command::{ReserveWithdrawal, ReturnWithdrawal, SettleWithdrawal, TransferWithdrawal};
+use crate::domain::deposit::{self, Deposit};
 use crate::domain::postings::{self, Kind, Transfer};
 use crate::domain::refusal::Refusal;
 use crate::domain::withdrawal::{State, Withdrawal};
@@ -21,9 +22,14 @@ impl Book {
             let same = known.request.1 == fingerprint;
             return if same { Ok(known.clone()) } else { Err(Refusal::RequestIdReused) };
         }
+        if self.paused {
+            return Err(Refusal::PayoutsPaused);
+        }
         if self.withdrawals.values().any(|known| known.hash == new.hash) {
             return Err(Refusal::InvoiceAlreadyUsed);
         }
+        self.replaceable(new)?;
+        self.payable_within(new)?;
         if Owner::is_system(new.account.uuid()) {
             return Err(Refusal::NotAnAccount);
         }
@@ -36,6 +42,7 @@ impl Book {
             return Err(Refusal::TooManyWithdrawals { limit: reserve.max_live });
         }
         self.afford(Owner::User(new.account), needed)?;
+        self.admit(reserve)?;
         self.post(vec![Transfer {
             id: reserve.transfer,
             kind: Kind::WithdrawReserve,
@@ -46,6 +53,50 @@ impl Book {
         self.withdrawals.put(new.id, new.clone());
         self.live_withdrawals.insert(new.account, live.saturating_add(1));
         Ok(new.clone())
+    }
+
+    /// What is replaced has failed, is the same account's, and is replaced once.
+    fn replaceable(&self, new: &Withdrawal) -> Result<(), Refusal> {
+        let Some(id) = new.origin.replaces else { return Ok(()) };
+        let known = self.withdrawals.get(&id).filter(|known| known.account == new.account);
+        let known = known.ok_or(wrong("absent"))?;
+        if known.state != State::Failed {
+            return Err(Refusal::NotReplaceable { state: known.state.as_str() });
+        }
+        if known.origin.replaced_by.is_some()
+            || self.withdrawals.values().any(|other| other.origin.replaces == Some(id))
+        {
+            return Err(Refusal::NotReplaceable { state: "replaced" });
+        }
+        assert_eq!(known.amount, new.amount, "what is replaced has the same amount");
+        Ok(())
+    }
+
+    /// What the ledger is to pay is the open deposit of just this invoice.
+    fn payable_within(&self, new: &Withdrawal) -> Result<(), Refusal> {
+        let Some(id) = new.deposit else { return Ok(()) };
+        let deposit = self.deposits.get(&id).ok_or(Refusal::InvoiceNotOpen)?;
+        if deposit.state != deposit::State::Open {
+            return Err(Refusal::InvoiceNotOpen);
+        }
+        assert_eq!((deposit.hash, deposit.amount), (new.hash, new.amount), "the invoice is the deposit's");
+        Ok(())
+    }
+
+    /// Counts what leaves, up to the caps. What the ledger pays does not leave. What is given back in the same batch
+    /// still counts in it: a batch refuses rather too much than too little.
+    fn admit(&mut self, reserve: &ReserveWithdrawal) -> Result<(), Refusal> {
+        let new = &reserve.withdrawal;
+        if new.deposit.is_some() {
+            return Ok(());
+        }
+        let own = self.recent.get(&new.account).copied().unwrap_or_default().with(new.amount)?;
+        let all = self.recent_of_all.with(new.amount)?;
+        reserve.caps.account.admit(own)?;
+        reserve.caps.all.admit(all)?;
+        self.recent.insert(new.account, own);
+        self.recent_of_all = all;
+        Ok(())
     }
 
     /// One fewer is on its way, where that is counted.
@@ -64,6 +115,7 @@ impl Book {
             State::Reserved | State::Failed => return Err(wrong(withdrawal.state.as_str())),
         }
         assert_eq!(settle.preimage.hash(), withdrawal.hash, "the preimage proves this payment");
+        assert_eq!(withdrawal.deposit, None, "what the ledger pays is never sent");
         let reserve = withdrawal.reserve()?;
         let sent = withdrawal.amount.checked_add(settle.fee)?;
         let user = withdrawal.account;
@@ -92,6 +144,56 @@ impl Book {
             end_time: Some(settle.time),
             ..withdrawal
         };
+        self.withdrawals.put(succeeded.id, succeeded.clone());
+        self.ended(succeeded.account);
+        Ok(succeeded)
+    }
+
+    pub(super) fn transfer(&mut self, order: &TransferWithdrawal) -> Result<Withdrawal, Refusal> {
+        let known = self.withdrawals.get(&order.withdrawal).cloned();
+        let withdrawal = known.ok_or(wrong("absent"))?;
+        match withdrawal.state {
+            State::Succeeded => return Ok(withdrawal),
+            State::Dispatched => {}
+            State::Reserved | State::Failed => return Err(wrong(withdrawal.state.as_str())),
+        }
+        assert_eq!(withdrawal.deposit, Some(order.deposit), "it is this deposit that it pays");
+        let known = self.deposits.get(&order.deposit).cloned();
+        let deposit = known.ok_or(Refusal::WrongState { subject: "the deposit", state: "absent" })?;
+        match deposit.state {
+            // Whatever our own clock made of it meanwhile: the node says that nobody else can pay it.
+            deposit::State::Open | deposit::State::Expired => {}
+            deposit::State::Settled => {
+                return Err(Refusal::WrongState { subject: "the deposit", state: "settled" });
+            }
+        }
+        let subject = withdrawal.id.uuid();
+        let mut transfers = vec![Transfer {
+            id: order.transfer,
+            kind: Kind::Transfer,
+            subject,
+            time: order.time,
+            postings: postings::transfer::postings(withdrawal.account, deposit.account, withdrawal.amount)?,
+        }];
+        if withdrawal.fee_limit > Msat::ZERO {
+            transfers.push(Transfer {
+                id: order.return_transfer,
+                kind: Kind::WithdrawReturn,
+                subject,
+                time: order.time,
+                postings: postings::withdraw_return::postings(withdrawal.account, withdrawal.fee_limit)?,
+            });
+        }
+        self.post(transfers)?;
+        let settled = Deposit {
+            state: deposit::State::Settled,
+            credited: withdrawal.amount,
+            settle_time: Some(order.time),
+            paid_by: Some(withdrawal.id),
+            ..deposit
+        };
+        let succeeded = Withdrawal { state: State::Succeeded, end_time: Some(order.time), ..withdrawal };
+        self.deposits.put(settled.id, settled);
         self.withdrawals.put(succeeded.id, succeeded.clone());
         self.ended(succeeded.account);
         Ok(succeeded)

@@ -9,6 +9,7 @@ pub(crate) mod fee;
 pub(crate) mod fund;
 pub(crate) mod hold;
 pub(crate) mod refund;
+pub(crate) mod transfer;
 pub(crate) mod withdraw;
 pub(crate) mod withdraw_reserve;
 pub(crate) mod withdraw_return;
@@ -39,6 +40,8 @@ pub(crate) enum Kind {
     Withdraw,
     /// See [`withdraw_return`].
     WithdrawReturn,
+    /// See [`transfer`].
+    Transfer,
 }
 
 /// One account's part in a movement.
@@ -81,7 +84,7 @@ fn held(owner: Owner, change: Msat) -> Posting {
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Deposit,
         Self::Hold,
         Self::Fund,
@@ -91,6 +94,7 @@ impl Kind {
         Self::WithdrawReserve,
         Self::Withdraw,
         Self::WithdrawReturn,
+        Self::Transfer,
     ];
 
     /// The name in the database.
@@ -105,6 +109,7 @@ impl Kind {
             Self::WithdrawReserve => "withdraw_reserve",
             Self::Withdraw => "withdraw",
             Self::WithdrawReturn => "withdraw_return",
+            Self::Transfer => "transfer",
         }
     }
 

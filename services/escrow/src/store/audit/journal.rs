@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Invariant] = &[
              WHEN t.kind = 'deposit' THEN EXISTS (SELECT FROM deposits d WHERE d.id = t.subject)
              WHEN t.kind IN ('hold', 'fund', 'capture', 'fee', 'refund')
                  THEN EXISTS (SELECT FROM escrows e WHERE e.id = t.subject)
-             WHEN t.kind IN ('withdraw_reserve', 'withdraw', 'withdraw_return')
+             WHEN t.kind IN ('withdraw_reserve', 'withdraw', 'withdraw_return', 'transfer')
                  THEN EXISTS (SELECT FROM withdrawals w WHERE w.id = t.subject)
              ELSE false END"
     ),

@@ -1,7 +1,8 @@
 //! Locking the rows of a batch.
 //!
-//! Everyone locks in one order: escrows, deposits, withdrawals, then the accounts that follow from them, each by id. So two
-//! replicas' batches wait for each other and never in a circle.
+//! Everyone locks in one order: the switch of payouts, escrows, deposits, withdrawals, then the accounts that follow from
+//! them, each by id, and last what all accounts have withdrawn. So two replicas' batches wait for each other and never in a
+//! circle.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +12,9 @@ use uuid::Uuid;
 
 use crate::domain::account::Owner;
 use crate::domain::book::Book;
-use crate::domain::command::{Command, Observation, Observe};
+use crate::domain::command::{Command, Observation, Observe, ReserveWithdrawal};
 use crate::domain::withdrawal::Withdrawal;
-use crate::store::{accounts, deposits, escrows, hold_invoices, withdrawals};
+use crate::store::{accounts, deposits, escrows, hold_invoices, payout_switch, withdrawals};
 
 /// What a batch touches.
 #[derive(Default)]
@@ -32,11 +33,15 @@ struct Touched {
 /// The locked rows of these commands.
 pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Error> {
     let mut touched = Touched::default();
-    let mut new: Vec<&Withdrawal> = Vec::new();
+    let mut new: Vec<&ReserveWithdrawal> = Vec::new();
     for command in commands {
         touched.rows_of(command, &mut new);
     }
     let mut book = Book::default();
+    if !new.is_empty() {
+        // First of all, as whoever commits an intent does: a pause that waits for one of us must not stand between us.
+        book.paused = payout_switch::lock(tx).await?;
+    }
     if !touched.escrows.is_empty() {
         for escrow in escrows::lock(tx, &ids(&touched.escrows)).await? {
             book.escrows.load(escrow.id, escrow);
@@ -48,7 +53,8 @@ pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Erro
         }
     }
     if !touched.withdrawals.is_empty() || !new.is_empty() {
-        for withdrawal in withdrawals::lock(tx, &ids(&touched.withdrawals), &new).await? {
+        let rows: Vec<&Withdrawal> = new.iter().map(|reserve| &reserve.withdrawal).collect();
+        for withdrawal in withdrawals::lock(tx, &ids(&touched.withdrawals), &rows).await? {
             book.withdrawals.load(withdrawal.id, withdrawal);
         }
     }
@@ -62,10 +68,30 @@ pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Erro
     }
     if !new.is_empty() {
         // After the locks: whoever else begins or ends one of these accounts' withdrawals holds them too.
-        let accounts: BTreeSet<Uuid> = new.iter().map(|row| row.account.uuid()).collect();
+        let accounts: BTreeSet<Uuid> = new.iter().map(|reserve| reserve.withdrawal.account.uuid()).collect();
+        volumes(tx, &new, &mut book).await?;
         book.live_withdrawals = withdrawals::count_live(tx, &ids(&accounts)).await?;
     }
     Ok(book)
+}
+
+/// What has left lately, where a cap asks for it.
+async fn volumes(tx: &mut Tx, new: &[&ReserveWithdrawal], book: &mut Book) -> Result<(), Error> {
+    let capped: Vec<&ReserveWithdrawal> =
+        new.iter().copied().filter(|reserve| reserve.withdrawal.deposit.is_none()).collect();
+    let Some(now) = capped.iter().map(|reserve| reserve.withdrawal.create_time).max() else { return Ok(()) };
+    let own: BTreeSet<Uuid> = capped
+        .iter()
+        .filter(|reserve| reserve.caps.account.is_set())
+        .map(|reserve| reserve.withdrawal.account.uuid())
+        .collect();
+    if !own.is_empty() {
+        book.recent = withdrawals::volumes(tx, &ids(&own), now).await?;
+    }
+    if capped.iter().any(|reserve| reserve.caps.all.is_set()) {
+        book.recent_of_all = withdrawals::volume_of_all(tx, now).await?;
+    }
+    Ok(())
 }
 
 async fn lock_accounts(tx: &mut Tx, touched: &Touched, book: &mut Book) -> Result<(), Error> {
@@ -90,7 +116,7 @@ fn ids(set: &BTreeSet<Uuid>) -> Vec<Uuid> {
 // === impl Touched ===
 
 impl Touched {
-    fn rows_of<'a>(&mut self, command: &'a Command, new: &mut Vec<&'a Withdrawal>) {
+    fn rows_of<'a>(&mut self, command: &'a Command, new: &mut Vec<&'a ReserveWithdrawal>) {
         match command {
             Command::Hold(_)
             | Command::HoldByInvoice(_)
@@ -103,7 +129,15 @@ impl Touched {
             Command::CreditDeposit(credit) => {
                 self.deposits.insert(credit.deposit.uuid());
             }
-            Command::ReserveWithdrawal(reserve) => new.push(&reserve.withdrawal),
+            Command::ReserveWithdrawal(reserve) => {
+                self.withdrawals.extend(reserve.withdrawal.origin.replaces.map(|id| id.uuid()));
+                self.deposits.extend(reserve.withdrawal.deposit.map(|id| id.uuid()));
+                new.push(&**reserve);
+            }
+            Command::TransferWithdrawal(order) => {
+                self.deposits.insert(order.deposit.uuid());
+                self.withdrawals.insert(order.withdrawal.uuid());
+            }
             Command::SettleWithdrawal(settle) => {
                 self.withdrawals.insert(settle.withdrawal.uuid());
             }
@@ -145,6 +179,14 @@ impl Touched {
             Command::ReturnWithdrawal(back) => {
                 if let Some(withdrawal) = book.withdrawals.get(&back.withdrawal) {
                     self.debit(withdrawal.account);
+                }
+            }
+            Command::TransferWithdrawal(order) => {
+                if let Some(withdrawal) = book.withdrawals.get(&order.withdrawal) {
+                    self.debit(withdrawal.account);
+                }
+                if let Some(deposit) = book.deposits.get(&order.deposit) {
+                    self.credit(deposit.account);
                 }
             }
         }

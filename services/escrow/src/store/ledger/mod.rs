@@ -125,6 +125,10 @@ impl BatchHandler for Writer {
                 let found = withdrawals::find(db, settle.withdrawal).await?;
                 found.filter(|row| row.state == withdrawal::State::Succeeded).map(reply_withdrawal)
             }
+            Command::TransferWithdrawal(order) => {
+                let found = withdrawals::find(db, order.withdrawal).await?;
+                found.filter(|row| row.state == withdrawal::State::Succeeded).map(reply_withdrawal)
+            }
             Command::ReturnWithdrawal(back) => {
                 let found = withdrawals::find(db, back.withdrawal).await?;
                 found.filter(|row| row.state == withdrawal::State::Failed).map(reply_withdrawal)
