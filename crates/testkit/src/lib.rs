@@ -4,6 +4,7 @@
 mod env;
 mod https;
 mod lnd;
+mod lnurl;
 mod own_postgres;
 pub mod phoenixd;
 mod postgres;
@@ -16,6 +17,7 @@ pub use https::{HttpsAnswer, HttpsServer};
 pub use lnd::{
     LndAttempt, LndCertificate, LndEffect, LndFault, LndOutsideInvoice, LndStandIn, LndStartup, PaymentPlan,
 };
+pub use lnurl::LnurlServer;
 pub use own_postgres::{Greedy, OwnPostgres, Stop};
 pub use postgres::{Cluster, fresh_database, postgres};
 pub use process::{Process, ProcessSpec, binary};

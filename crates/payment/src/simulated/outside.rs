@@ -29,6 +29,8 @@ pub struct OutsideInvoice {
     pub expiry: Duration,
     /// The final CLTV delta it asks for, in blocks.
     pub min_final_cltv: u16,
+    /// The digest of what it is for; any where none is given.
+    pub description_hash: Option<[u8; 32]>,
 }
 
 /// The end of a payment that stays in flight.
@@ -146,7 +148,7 @@ impl Core {
             hash,
             secret,
             amount: wanted.amount,
-            description_hash: *hash.as_bytes(),
+            description_hash: wanted.description_hash.unwrap_or(*hash.as_bytes()),
             expiry: wanted.expiry,
             min_final_cltv: wanted.min_final_cltv,
             now,
@@ -171,6 +173,6 @@ impl Default for Attempt {
 impl OutsideInvoice {
     /// An invoice for an hour.
     pub fn of(amount: Msat) -> Self {
-        Self { amount, expiry: Duration::from_secs(3_600), min_final_cltv: 80 }
+        Self { amount, expiry: Duration::from_secs(3_600), min_final_cltv: 80, description_hash: None }
     }
 }

@@ -2,20 +2,29 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod addresses;
 mod audit;
+mod automatic;
+mod caps;
 mod capture;
 mod chain;
 mod concurrency;
 mod cuts;
 mod deposits;
+mod destinations;
 mod faucet;
 mod fee_schedules;
 mod fees;
 mod hold;
 mod hold_invoices;
+
+mod internal;
+mod pause;
+mod payee;
 mod payouts;
 mod reads;
 mod refund;
+mod replace;
 mod restart;
 mod roles;
 mod sources;

@@ -42,6 +42,44 @@ async fn the_service_opens_its_node_makes_its_tables_and_says_when_it_is_ready()
     assert_eq!(first.readiness.missing(), ["database", "lightning"]);
 }
 
+/// Why a start with such a configuration is refused.
+async fn refused(change: impl FnOnce(&mut Config)) -> String {
+    let (env, _clock) = poa_testkit::env(1);
+    let folder = tempfile::tempdir().unwrap();
+    keyring::provision(folder.path(), &["escrow"], &env).unwrap();
+    let mut config = Config {
+        database: DatabaseConfig::new(poa_testkit::fresh_database("escrow").await),
+        ..Config::default()
+    };
+    config.lightning.data_dir = folder.path().join("node");
+    change(&mut config);
+    let keyring = Arc::new(Keyring::open(folder.path(), "escrow", "here", &env).unwrap());
+    let deps = Deps {
+        env: env.clone(),
+        peers: Peers::new(BTreeMap::new(), Arc::clone(&keyring)),
+        keyring,
+        lifecycle: Lifecycle::default(),
+        readiness: Readiness::default(),
+    };
+    let refused = poa_escrow::build(config, deps.clone()).await.unwrap_err().to_string();
+    deps.lifecycle.stop(std::time::Duration::from_secs(10)).await;
+    refused
+}
+
+#[tokio::test]
+async fn a_setting_out_of_its_bounds_is_refused_by_its_name() {
+    let below = refused(|config| config.withdrawals.max_msat_per_day = -1).await;
+    assert!(below.contains("withdrawals.max_msat_per_day"), "{below}");
+    let alone = refused(|config| config.egress.simulated_roots = Some("roots.pem".into())).await;
+    assert!(alone.contains("egress.simulated_server"), "{alone}");
+    let missing = refused(|config| {
+        config.egress.simulated_server = Some(([127, 0, 0, 1], 1).into());
+        config.egress.simulated_roots = Some("/nowhere/roots.pem".into());
+    })
+    .await;
+    assert!(!missing.is_empty());
+}
+
 #[test]
 fn the_configuration_is_read_back_as_it_is_printed_and_refuses_what_it_does_not_know() {
     let printed = poa_chassis::config::print(&Config::default()).unwrap();

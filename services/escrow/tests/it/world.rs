@@ -21,7 +21,7 @@ use poa_proto::escrow::v1::faucet_service_client::FaucetServiceClient;
 use poa_proto::escrow::v1::{
     AuditLedgerRequest, CreateDepositRequest, CreateOutsideInvoiceRequest, CreateWithdrawalRequest, Deposit,
     GetBalanceRequest, GetWithdrawalRequest, LedgerAudit, LedgerEntry, ListLedgerEntriesRequest,
-    PayInvoiceRequest, Withdrawal, withdrawal,
+    PausePayoutsRequest, PayInvoiceRequest, PayoutSwitch, Withdrawal, withdrawal,
 };
 use poa_storage::DatabaseConfig;
 use poa_testkit::{TestClock, eventually};
@@ -369,6 +369,30 @@ impl World {
         };
         let answer = self.escrow().create_withdrawal(with(&user.token, request)).await?;
         Ok(answer.into_inner().withdrawal.unwrap())
+    }
+
+    /// Withdraws to a Lightning address.
+    pub(crate) async fn send(&self, user: &User, address: &str, msat: i64) -> Result<Withdrawal, Status> {
+        let request = self.send_request(address, msat);
+        let answer = self.escrow().create_withdrawal(with(&user.token, request)).await?;
+        Ok(answer.into_inner().withdrawal.unwrap())
+    }
+
+    pub(crate) fn send_request(&self, address: &str, msat: i64) -> CreateWithdrawalRequest {
+        CreateWithdrawalRequest {
+            request_id: self.request_id(),
+            lightning_address: address.to_owned(),
+            amount_msat: msat,
+            ..Default::default()
+        }
+    }
+
+    /// Pauses payouts, or lets them go on, as an operator.
+    pub(crate) async fn pause(&self, paused: bool, reason: &str) -> PayoutSwitch {
+        let token = std::fs::read_to_string(self.keys().join("admin.token")).unwrap();
+        let mut client = EscrowAdminServiceClient::new(self.admin_channel());
+        let request = PausePayoutsRequest { paused, reason: reason.to_owned() };
+        client.pause_payouts(with(token.trim(), request)).await.unwrap().into_inner().payouts.unwrap()
     }
 
     pub(crate) async fn withdrawal(&self, user: &User, id: &str) -> Withdrawal {
