@@ -97,7 +97,7 @@ async fn paused_what_the_node_never_heard_of_is_not_sent_again() {
 #[tokio::test]
 async fn no_intent_is_committed_after_a_pause_is_and_a_pause_waits_for_those_before() {
     let world = world().await;
-    let user = world.rich(10_000_000).await;
+    let (user, other) = (world.rich(10_000_000).await, world.user());
     let mut invoices = Vec::new();
     for _ in 0..40 {
         invoices.push(world.outside_invoice(&user, 10_000).await);
@@ -123,7 +123,8 @@ async fn no_intent_is_committed_after_a_pause_is_and_a_pause_waits_for_those_bef
                 assert_eq!(still, paused, "something began while payouts were paused");
             }
             world.pause(false, "go on").await;
-            world.fund(&user, 1_000).await;
+            // Time for some of them.
+            world.fund(&other, 1_000).await;
         }
         sql.close().await.unwrap();
     };
