@@ -70,6 +70,9 @@ pub struct Capabilities {
     pub cltv_control: bool,
     /// Whether an open invoice can be cancelled. Where it cannot, it stays payable until it expires.
     pub cancels_invoices: bool,
+    /// Whether a payment that the node does not know, long after its invoice ended and by the same identity, counts as never
+    /// sent. Where it does not, an operator decides.
+    pub absence_is_final: bool,
 }
 
 // === impl Unit ===

@@ -11,7 +11,7 @@ use poa_common::Msat;
 use poa_storage::DatabaseConfig;
 use serde::{Deserialize, Serialize};
 
-pub use self::lightning::{LightningConfig, LndConfig, ProviderKind};
+pub use self::lightning::{LightningConfig, LndConfig, PhoenixdConfig, ProviderKind};
 use crate::domain::caps::{Cap, Caps};
 pub use crate::domain::fee::BasisPoints;
 use crate::domain::hold_invoice::Limits;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use poa_chassis::BuildError;
 use poa_common::Env;
 use poa_payment::lnd::{self, LndNode, MacaroonFiles};
+use poa_payment::phoenixd::{self, PhoenixdNode};
 use poa_payment::simulated::{OpenError, Options, SimulatedNode};
-use poa_payment::{Payer, Provider};
+use poa_payment::{Info, Payer, Provider};
 use tokio::time::Instant;
 
-use crate::config::{LightningConfig, LndConfig, ProviderKind};
+use crate::config::{LightningConfig, LndConfig, PhoenixdConfig, ProviderKind};
 pub use crate::worker::dispatch::Dispatcher;
 
 /// The simulated node's file in its folder.
@@ -44,7 +45,15 @@ impl Lightning {
             }
             ProviderKind::Lnd => {
                 let (node, payer) = LndNode::open(&lnd_options(&config.lnd), env)?;
-                lnd_is_up(&node, Duration::from_secs(config.start_seconds)).await?;
+                let ask = |patience| node.ready(patience);
+                is_up(config, "lnd", ask, lnd::Trouble::passes).await?;
+                Ok(Self::of(node, payer))
+            }
+            ProviderKind::Phoenixd => {
+                let (node, payer) = PhoenixdNode::open(&phoenixd_options(&config.phoenixd), env)?;
+                let ask = |patience| node.ready(patience);
+                is_up(config, "phoenixd", ask, phoenixd::Trouble::passes).await?;
+                payer.check().await?;
                 Ok(Self::of(node, payer))
             }
         }
@@ -79,21 +88,27 @@ async fn take_turn(config: &LightningConfig, env: Env) -> Result<(SimulatedNode,
     }
 }
 
-/// Waits for an LND, which may be starting or locked, and tells the operator what it waits for.
-async fn lnd_is_up(node: &LndNode, within: Duration) -> Result<(), BuildError> {
+/// Waits for a node, which may be down, starting or locked, and tells the operator what it waits for.
+async fn is_up<E: std::error::Error + Send + Sync + 'static>(
+    config: &LightningConfig,
+    node: &'static str,
+    ask: impl AsyncFn(Duration) -> Result<Info, E>,
+    passes: impl Fn(&E) -> bool,
+) -> Result<(), BuildError> {
+    let within = Duration::from_secs(config.start_seconds);
     let end = Instant::now() + within;
     let mut told = String::new();
     loop {
-        let trouble = match node.ready(ASK_FOR.min(within)).await {
+        let trouble = match ask(ASK_FOR.min(within)).await {
             Ok(_info) => return Ok(()),
             Err(trouble) => trouble,
         };
-        if !trouble.passes() || Instant::now() >= end {
+        if !passes(&trouble) || Instant::now() >= end {
             return Err(trouble.into());
         }
         let reason = trouble.to_string();
         if told != reason {
-            tracing::warn!(reason, "waiting for lnd");
+            tracing::warn!(node, reason, "waiting for the Lightning node");
             told = reason;
         }
     }
@@ -107,6 +122,13 @@ fn lnd_options(config: &LndConfig) -> lnd::Options {
     };
     let mut options = lnd::Options::new(&config.endpoint, &config.tls_cert, macaroons);
     options.private_route_hints = config.private_route_hints;
+    options
+}
+
+fn phoenixd_options(config: &PhoenixdConfig) -> phoenixd::Options {
+    let mut options = phoenixd::Options::new(&config.url, &config.password_file);
+    options.limited_password_file.clone_from(&config.limited_password_file);
+    options.ca_file.clone_from(&config.ca_file);
     options
 }
 

@@ -117,7 +117,13 @@ impl LndNode {
 
 impl Provider for LndNode {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { unit: Unit::Msat, fees: FeeModel::Limited, cltv_control: true, cancels_invoices: true }
+        Capabilities {
+            unit: Unit::Msat,
+            fees: FeeModel::Limited,
+            cltv_control: true,
+            cancels_invoices: true,
+            absence_is_final: true,
+        }
     }
 
     fn info(&self) -> BoxFuture<'_, Result<Info, Error>> {

@@ -45,7 +45,13 @@ impl PhoenixdNode {
 
 impl Provider for PhoenixdNode {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { unit: Unit::Sat, fees: states::FEES, cltv_control: false, cancels_invoices: false }
+        Capabilities {
+            unit: Unit::Sat,
+            fees: states::FEES,
+            cltv_control: false,
+            cancels_invoices: false,
+            absence_is_final: false,
+        }
     }
 
     fn info(&self) -> BoxFuture<'_, Result<Info, Error>> {

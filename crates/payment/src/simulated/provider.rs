@@ -54,7 +54,13 @@ impl SimulatedNode {
 
 impl Provider for SimulatedNode {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { unit: Unit::Msat, fees: FeeModel::Limited, cltv_control: true, cancels_invoices: true }
+        Capabilities {
+            unit: Unit::Msat,
+            fees: FeeModel::Limited,
+            cltv_control: true,
+            cancels_invoices: true,
+            absence_is_final: true,
+        }
     }
 
     fn info(&self) -> BoxFuture<'_, Result<Info, Error>> {

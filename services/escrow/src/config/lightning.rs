@@ -19,6 +19,8 @@ pub struct LightningConfig {
     pub start_seconds: u64,
     /// An LND, where it is one.
     pub lnd: LndConfig,
+    /// A phoenixd, where it is one.
+    pub phoenixd: PhoenixdConfig,
 }
 
 /// The kinds of nodes.
@@ -29,6 +31,8 @@ pub enum ProviderKind {
     Simulated,
     /// An LND.
     Lnd,
+    /// A phoenixd: whole sats, a fixed fee, and no hold invoices.
+    Phoenixd,
 }
 
 /// Where an LND is, and what it is asked with.
@@ -50,6 +54,20 @@ pub struct LndConfig {
     pub private_route_hints: bool,
 }
 
+/// Where a phoenixd is, and what it is asked with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PhoenixdConfig {
+    /// Its HTTP address; without TLS on this machine's loopback alone. Default `http://127.0.0.1:9740`.
+    pub url: String,
+    /// The file with `http-password`, which may send.
+    pub password_file: PathBuf,
+    /// The file with `http-password-limited-access`, which may not: all but the payouts use it where it is given.
+    pub limited_password_file: Option<PathBuf>,
+    /// The authority, in PEM, that vouches for an https address; the public ones where none is given.
+    pub ca_file: Option<PathBuf>,
+}
+
 // === impl LightningConfig ===
 
 impl Default for LightningConfig {
@@ -60,6 +78,7 @@ impl Default for LightningConfig {
             standby: false,
             start_seconds: 3_600,
             lnd: LndConfig::default(),
+            phoenixd: PhoenixdConfig::default(),
         }
     }
 }
@@ -76,6 +95,19 @@ impl Default for LndConfig {
             payouts_macaroon: file("payouts.macaroon"),
             reconciliation_macaroon: file("reconciliation.macaroon"),
             private_route_hints: true,
+        }
+    }
+}
+
+// === impl PhoenixdConfig ===
+
+impl Default for PhoenixdConfig {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:9740".to_owned(),
+            password_file: PathBuf::from("/etc/proof-of-agent/phoenixd.password"),
+            limited_password_file: None,
+            ca_file: None,
         }
     }
 }

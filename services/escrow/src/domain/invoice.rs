@@ -158,8 +158,13 @@ mod tests {
     }
 
     fn check(decoded: Result<Decoded, DecodeError>, unit: Unit) -> Result<Payable, Problem> {
-        let capabilities =
-            Capabilities { unit, fees: FeeModel::Limited, cltv_control: true, cancels_invoices: true };
+        let capabilities = Capabilities {
+            unit,
+            fees: FeeModel::Limited,
+            cltv_control: true,
+            cancels_invoices: true,
+            absence_is_final: true,
+        };
         payable(decoded, &info(), capabilities, NOW)
     }
 

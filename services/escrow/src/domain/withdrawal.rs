@@ -93,6 +93,8 @@ pub(crate) struct Circumstances {
     pub(crate) long_expired: bool,
     /// Whether the deadline of every dispatch passed so long ago, by both clocks, that none can still reach the node.
     pub(crate) all_arrived: bool,
+    /// Whether the node's word that it does not know a payment ever counts.
+    pub(crate) absence_is_final: bool,
 }
 
 /// What follows.
@@ -147,6 +149,11 @@ pub(crate) fn next(withdrawal: &Withdrawal, seen: Seen, circumstances: Circumsta
         Outcome::InFlight | Outcome::Unknown(Doubt::NoAnswer) => Step::Wait,
         Outcome::Unknown(Doubt::NotFound) if !circumstances.same_node => Step::Alarm("another node answers"),
         Outcome::Unknown(Doubt::NotFound) if circumstances.payable => Step::SendAgain,
+        Outcome::Unknown(Doubt::NotFound)
+            if circumstances.long_expired && !circumstances.absence_is_final =>
+        {
+            Step::Alarm("the node does not know the payment: an operator decides")
+        }
         Outcome::Unknown(Doubt::NotFound) if circumstances.long_expired => sighted(withdrawal, "expired"),
         Outcome::Unknown(Doubt::NotFound) => Step::Wait,
     }
@@ -198,8 +205,13 @@ mod tests {
     use poa_payment::{FailureReason, Refusal};
 
     const PREIMAGE: Preimage = Preimage::new([7; 32]);
-    const HERE: Circumstances =
-        Circumstances { same_node: true, payable: true, long_expired: false, all_arrived: false };
+    const HERE: Circumstances = Circumstances {
+        same_node: true,
+        payable: true,
+        long_expired: false,
+        all_arrived: false,
+        absence_is_final: true,
+    };
     const ARRIVED: Circumstances = Circumstances { all_arrived: true, ..HERE };
     const LATE: Circumstances = Circumstances { payable: false, ..HERE };
     const LONG_AGO: Circumstances = Circumstances { payable: false, long_expired: true, ..ARRIVED };
@@ -281,6 +293,17 @@ mod tests {
         assert_eq!(look(1, unknown(), LATE), Step::Wait);
         assert_eq!(look(0, unknown(), LONG_AGO), Step::NoteFailure);
         assert_eq!(look(1, unknown(), LONG_AGO), Step::Return("expired"));
+    }
+
+    #[test]
+    fn where_a_node_may_forget_an_operator_decides() {
+        let forgets = Circumstances { absence_is_final: false, ..LONG_AGO };
+        for failures_seen in [0, 1] {
+            let seen = look(failures_seen, Outcome::Unknown(Doubt::NotFound), forgets);
+            assert!(matches!(seen, Step::Alarm(_)), "{seen:?}");
+        }
+        let failed = Outcome::Failed(FailureReason::NoRoute);
+        assert_eq!(look(1, failed, forgets), Step::Return("no_route"));
     }
 
     #[test]

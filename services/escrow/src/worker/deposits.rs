@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use poa_common::{Timestamp, TypedId as _};
+use poa_common::{Msat, Timestamp, TypedId as _};
 use poa_payment::{Cursor, InvoiceState, PaymentHash};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -112,6 +112,12 @@ async fn look(service: &Service, deposit: &Deposit) {
     let lookup = failpoint::call(Failpoint::DEPOSIT_LOOKUP, Err(poa_payment::Error::NoAnswer(None)), lookup);
     let looked = tokio::time::timeout(LOOKUP_PATIENCE, lookup).await;
     let done = match looked {
+        // What making room for it cost has taken all of it: there is nothing to credit, and never will be.
+        Ok(Ok(Some(InvoiceState::Settled { paid, .. }))) if paid <= Msat::ZERO => {
+            metrics::alarm("deposit_consumed");
+            tracing::error!(deposit_id = %deposit.id, "a deposit was paid, and the node's fee took all of it");
+            expire(service, deposit).await
+        }
         Ok(Ok(Some(InvoiceState::Settled { paid, .. }))) => {
             let transfer = service.env.new_id();
             let time = service.env.now();

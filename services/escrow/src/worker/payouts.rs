@@ -267,6 +267,7 @@ impl Payouts {
             long_expired: now >= row.invoice_expire_time + margin && since_sent >= margin,
             all_arrived: row.deadline.is_some_and(|deadline| now >= deadline + margin)
                 && since_sent >= margin,
+            absence_is_final: self.service.provider.capabilities().absence_is_final,
         }
     }
 
