@@ -125,7 +125,9 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::TooMuchLately { .. } => (Code::ResourceExhausted, "QUOTA_EXCEEDED"),
         Refusal::PayoutsPaused => (Code::Unavailable, "PAYOUTS_PAUSED"),
         Refusal::InvoiceNotOpen => (Code::InvalidArgument, "INVOICE_REFUSED"),
-        Refusal::NotReplaceable { .. } => (Code::FailedPrecondition, "WITHDRAWAL_STATE"),
+        Refusal::NotReplaceable { .. } | Refusal::NotReturnable { .. } => {
+            (Code::FailedPrecondition, "WITHDRAWAL_STATE")
+        }
         Refusal::InvoiceAlreadyUsed => (Code::AlreadyExists, "INVOICE_ALREADY_USED"),
         Refusal::NotAnAccount | Refusal::OutOfRange => (Code::InvalidArgument, "FIELDS_INVALID"),
         Refusal::WrongState { .. } => (Code::Internal, "INTERNAL"),
@@ -185,7 +187,9 @@ impl ServiceError for Error {
                 vec![("limit", limit.to_string()), ("span", span.as_str().to_owned())]
             }
             Self::Refused(Refusal::InvoiceNotOpen) => vec![("problem", Problem::NotOpen.as_str().to_owned())],
-            Self::Refused(Refusal::NotReplaceable { state }) => vec![("state", (*state).to_owned())],
+            Self::Refused(Refusal::NotReplaceable { state } | Refusal::NotReturnable { state }) => {
+                vec![("state", (*state).to_owned())]
+            }
             Self::Address(refused) => refused.metadata(),
             Self::Quota { limit } => vec![("limit", limit.to_string())],
             Self::Invoice(problem) => vec![("problem", problem.as_str().to_owned())],

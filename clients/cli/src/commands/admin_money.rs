@@ -29,6 +29,16 @@ pub(crate) enum PayoutsCommand {
     Pause(SwitchArgs),
     /// Let them go on.
     Resume(SwitchArgs),
+    /// Give back what a withdrawal had reserved that the node does not know any more, long after its invoice ended: ask the
+    /// payee first.
+    Return {
+        /// `wdr_…`
+        withdrawal_id: String,
+        /// How it is known that it was not paid.
+        reason: String,
+        #[command(flatten)]
+        options: AdminOptions,
+    },
     /// Show whether they are paused, and why. Holds the ledger against the node, as `admin reconcile` does.
     Show(AdminOptions),
 }
@@ -86,6 +96,10 @@ pub(super) async fn payouts(app: &App, command: PayoutsCommand) -> Result<(), Fa
         PayoutsCommand::Show(options) => {
             let found = connect(app, options)?.reconcile(false).await?;
             found.payouts.unwrap_or_default()
+        }
+        PayoutsCommand::Return { withdrawal_id, reason, options } => {
+            let returned = connect(app, options)?.return_withdrawal(&withdrawal_id, &reason).await?;
+            return app.out.show(&returned, || describe::withdrawal(&returned));
         }
     };
     app.out.show(&switch, || switch_text(&switch))

@@ -6,7 +6,8 @@ use poa_common::Env;
 use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient;
 use poa_proto::escrow::v1::{
     AuditLedgerRequest, FeeSchedule, GetReconciliationRequest, LedgerAudit, ListFeeSchedulesRequest,
-    ListFeeSchedulesResponse, PausePayoutsRequest, PayoutSwitch, Reconciliation, SetFeeScheduleRequest,
+    ListFeeSchedulesResponse, PausePayoutsRequest, PayoutSwitch, Reconciliation, ReturnWithdrawalRequest,
+    SetFeeScheduleRequest, Withdrawal,
 };
 use poa_proto::search::v1::search_admin_service_client::SearchAdminServiceClient;
 use poa_proto::search::v1::{ReindexRequest, ReindexResponse};
@@ -77,6 +78,17 @@ impl Admin {
         let request = PausePayoutsRequest { paused, reason: reason.to_owned() };
         let answer = self.client.call(Some(&self.credentials), CALL_TIMEOUT, request, call).await?;
         given(answer.payouts, "payouts")
+    }
+
+    /// Gives back what a withdrawal had reserved that its node does not know any more, long after its invoice ended.
+    pub async fn return_withdrawal(&self, withdrawal_id: &str, reason: &str) -> Result<Withdrawal, Error> {
+        let call = |channel, request| async move {
+            EscrowAdminServiceClient::new(channel).return_withdrawal(request).await
+        };
+        let request =
+            ReturnWithdrawalRequest { withdrawal_id: withdrawal_id.to_owned(), reason: reason.to_owned() };
+        let answer = self.client.call(Some(&self.credentials), LONG_TIMEOUT, request, call).await?;
+        given(answer.withdrawal, "withdrawal")
     }
 
     /// Sets what the platform takes of a release from a moment on, of everybody or of one account. The same again changes

@@ -286,6 +286,12 @@ impl Check for crate::escrow::v1::ReplaceWithdrawalInvoiceRequest {
         }
     }
 }
+impl Check for crate::escrow::v1::ReturnWithdrawalRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "withdrawal_id", (&self.withdrawal_id).len(), 0, 40, true);
+        found.length(path, "reason", (&self.reason).len(), 0, 500, true);
+    }
+}
 impl Check for crate::escrow::v1::SecureEscrowRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.length(path, "escrow_id", (&self.escrow_id).len(), 0, 40, true);

@@ -464,6 +464,17 @@ pub static METHODS: &[Method] = &[
         mutation: false,
     },
     Method {
+        path: "/poa.escrow.v1.EscrowAdminService/ReturnWithdrawal",
+        audience: Audience::Admin,
+        scope: "admin.write",
+        anonymous: false,
+        cost: 1,
+        deadline_ms: 10000,
+        callers: &[],
+        server_streaming: false,
+        mutation: false,
+    },
+    Method {
         path: "/poa.escrow.v1.EscrowAdminService/SetFeeSchedule",
         audience: Audience::Admin,
         scope: "admin.write",

@@ -1936,6 +1936,23 @@ pub struct PausePayoutsResponse {
     #[prost(message, optional, tag = "1")]
     pub payouts: ::core::option::Option<PayoutSwitch>,
 }
+/// Gives back what a lost withdrawal had reserved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnWithdrawalRequest {
+    /// `wdr_…`.
+    #[prost(string, tag = "1")]
+    pub withdrawal_id: ::prost::alloc::string::String,
+    /// How it is known that it was not paid, for people; kept in the log of the server.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// The sats are back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnWithdrawalResponse {
+    /// The withdrawal, FAILED.
+    #[prost(message, optional, tag = "1")]
+    pub withdrawal: ::core::option::Option<Withdrawal>,
+}
 /// A fee from a moment on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FeeSchedule {
@@ -2118,6 +2135,26 @@ pub mod escrow_admin_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.escrow.v1.EscrowAdminService", "PausePayouts"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives back what is reserved for a withdrawal that was sent and that the node does not know, long after its invoice
+        /// ended: on the word of an operator who has asked the payee. Refused as long as the node says anything else of it.
+        /// Idempotent by withdrawal.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, WITHDRAWAL_STATE, DEPENDENCY_UNAVAILABLE. CLI: `poa admin payouts return`.
+        pub async fn return_withdrawal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnWithdrawalRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReturnWithdrawalResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.escrow.v1.EscrowAdminService/ReturnWithdrawal");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.escrow.v1.EscrowAdminService", "ReturnWithdrawal"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Sets what the platform takes of a release, from a moment on: of everybody, or of one account. Terms that are signed
         /// already keep their fee.
         /// Idempotent by account and start: the same again changes nothing, another fee replaces it as long as it has not begun.
@@ -2189,6 +2226,14 @@ pub mod escrow_admin_service_server {
             &self,
             request: tonic::Request<super::PausePayoutsRequest>,
         ) -> std::result::Result<tonic::Response<super::PausePayoutsResponse>, tonic::Status>;
+        /// Gives back what is reserved for a withdrawal that was sent and that the node does not know, long after its invoice
+        /// ended: on the word of an operator who has asked the payee. Refused as long as the node says anything else of it.
+        /// Idempotent by withdrawal.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND, WITHDRAWAL_STATE, DEPENDENCY_UNAVAILABLE. CLI: `poa admin payouts return`.
+        async fn return_withdrawal(
+            &self,
+            request: tonic::Request<super::ReturnWithdrawalRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReturnWithdrawalResponse>, tonic::Status>;
         /// Sets what the platform takes of a release, from a moment on: of everybody, or of one account. Terms that are signed
         /// already keep their fee.
         /// Idempotent by account and start: the same again changes nothing, another fee replaces it as long as it has not begun.
@@ -2379,6 +2424,47 @@ pub mod escrow_admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PausePayoutsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.escrow.v1.EscrowAdminService/ReturnWithdrawal" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnWithdrawalSvc<T: EscrowAdminService>(pub Arc<T>);
+                    impl<T: EscrowAdminService> tonic::server::UnaryService<super::ReturnWithdrawalRequest>
+                        for ReturnWithdrawalSvc<T>
+                    {
+                        type Response = super::ReturnWithdrawalResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnWithdrawalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EscrowAdminService>::return_withdrawal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnWithdrawalSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -76,6 +76,14 @@ pub enum Refusal {
         /// The state that was found, or `replaced`.
         state: &'static str,
     },
+    /// Only what the node has forgotten can be given back on an operator's word.
+    #[error(
+        "the withdrawal is {state}: only one that the node does not know, long after its end, can be returned"
+    )]
+    NotReturnable {
+        /// The state that was found.
+        state: &'static str,
+    },
     /// A user's account under one of the platform's keys.
     #[error("this account can neither pay nor be paid")]
     NotAnAccount,

@@ -25,6 +25,7 @@ mod pay_invoice;
 mod quote_fee;
 mod refund_escrow;
 mod replace_withdrawal_invoice;
+mod return_withdrawal;
 mod secure_escrow;
 mod set_fee_schedule;
 mod set_payout_destination;
@@ -225,6 +226,13 @@ impl EscrowAdminService for Rpc {
         request: Request<pb::PausePayoutsRequest>,
     ) -> Result<Response<pb::PausePayoutsResponse>, Status> {
         pause_payouts::handle(&self.service, request).await.map(Response::new).map_err(status)
+    }
+
+    async fn return_withdrawal(
+        &self,
+        request: Request<pb::ReturnWithdrawalRequest>,
+    ) -> Result<Response<pb::ReturnWithdrawalResponse>, Status> {
+        return_withdrawal::handle(&self.service, request).await.map(Response::new).map_err(status)
     }
 
     async fn set_fee_schedule(
