@@ -2,20 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use poa_common::AccountId;
 use poa_proto::escrow::v1::AuditLedgerRequest;
+use poa_proto::escrow::v1::escrow::State as Stands;
 use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient;
 use poa_proto::escrow::v1::withdrawal::State;
+use poa_testkit::eventually;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tonic::Code;
 
 use crate::chain::{capture, held, job, receipts, refund};
-use crate::world::{World, refusal, with, world, world_with};
+use crate::hold_invoices::{PRICE, accepted, awaiting, now, reaches, secure};
+use crate::world::{SOON, World, refusal, with, world, world_with};
 
 /// A ledger with a row in every state.
 async fn lived_in() -> World {
     use poa_payment::simulated::{Answer, Fault, PayEffect};
     // The poll would take part: a deposit that is made to look paid is its to credit.
-    let world = world_with(|config| config.deposits.poll_ms = 3_600_000).await;
+    let mut world = world_with(|config| config.deposits.poll_ms = 3_600_000).await;
     let (payer, payee) = (world.rich(10_000_000).await, world.user());
     world.deposit(&payer, 5_000).await;
     held(&world, &payer, 100_000).await;
@@ -34,7 +38,51 @@ async fn lived_in() -> World {
     assert!(world.node().script([Fault::Pay { effect: PayEffect::StaysInFlight, answer: Answer::Given }]));
     let in_flight = world.withdraw(&payer, &in_flight, None).await.unwrap();
     world.reaches(&payer, &in_flight.withdrawal_id, State::InFlight).await;
+    funded_by_invoices(&world, payee.account).await;
+    // What is not at its end stays so: of another node the workers believe nothing.
+    let _old = world.change_node().await;
     world
+}
+
+/// An escrow in every state that a hold invoice leads to: one released, one refunded and one held.
+async fn funded_by_invoices(world: &World, payee: AccountId) {
+    use poa_payment::simulated::{ChangeFault, Fault, FinalityFault};
+    let payer = world.user();
+    let guarded = accepted(world, &payer, PRICE).await;
+    world.node().mine(44).await.unwrap();
+    eventually(SOON, "the guard is told", async || {
+        world.count("SELECT count(*) FROM hold_invoices WHERE guard_reached_at IS NOT NULL").await == 1
+    })
+    .await;
+    assert_eq!(now(world, &guarded).await.state(), Stands::Accepted);
+    awaiting(world, &payer, PRICE).await;
+    let (unpaid, _) = awaiting(world, &payer, PRICE).await;
+    refund(world, &unpaid).await.unwrap();
+    reaches(world, &unpaid, Stands::Canceled).await;
+    let mut jobs = Vec::new();
+    for _ in 0..6 {
+        jobs.push(accepted(world, &payer, PRICE).await);
+    }
+    let [released, refunded, held, lost, settling, canceling] = jobs.try_into().unwrap();
+    for job in [&released, &refunded, &held] {
+        secure(world, job).await.unwrap();
+        reaches(world, job, Stands::Held).await;
+    }
+    capture(world, &released, receipts(world, &released, payee)).await.unwrap();
+    refund(world, &refunded).await.unwrap();
+    assert!(world.node().script([Fault::Finality(FinalityFault::Lost)]));
+    secure(world, &lost).await.unwrap();
+    reaches(world, &lost, Stands::FundingLost).await;
+    assert!(world.node().script([Fault::Finality(FinalityFault::Pending); 1_000]));
+    assert!(world.node().script([Fault::Change(ChangeFault::RequestLost); 1_000]));
+    for (job, verb) in [(&settling, Stands::Settling), (&canceling, Stands::Canceling)] {
+        if verb == Stands::Settling {
+            secure(world, job).await.unwrap();
+        } else {
+            refund(world, job).await.unwrap();
+        }
+        reaches(world, job, verb).await;
+    }
 }
 
 async fn broken(world: &World) -> Vec<String> {
@@ -51,9 +99,9 @@ async fn a_ledger_that_has_seen_everything_is_clean_and_its_figures_add_up() {
     let audit = world.audit().await;
     assert!(audit.clean, "{:?}", audit.checks);
     assert_eq!(audit.checks.len(), 18);
-    assert_eq!((audit.open_escrows, audit.fees_msat), (1, 10_000));
+    assert_eq!((audit.open_escrows, audit.fees_msat), (2, 10_000 + 500_049));
     // What came in, less what was sent with its fee, is what users and platform have.
-    assert_eq!(audit.user_liabilities_msat + audit.fees_msat, 10_000_000 - 400_400);
+    assert_eq!(audit.user_liabilities_msat + audit.fees_msat, 10_000_000 - 400_400 + 3 * PRICE);
     assert!(audit.audit_time.is_some());
 }
 
@@ -98,10 +146,11 @@ fn drop_checks() -> String {
          FOR c IN SELECT conrelid::regclass AS tbl, conname FROM pg_constraint
                   WHERE contype IN ('c', 'u') AND connamespace = 'public'::regnamespace
                     AND conrelid::regclass::text IN ('accounts', 'transfers', 'postings', 'escrows', 'mandates',
-                                                     'releases', 'deposits', 'withdrawals') LOOP
+                                                     'releases', 'deposits', 'withdrawals',
+                                                     'hold_invoices') LOOP
              EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tbl, c.conname);
          END LOOP;
-         DROP INDEX transfers_one_end;
+         DROP INDEX transfers_one_end, transfers_one_hold;
      END $$"
         .to_owned()
 }
@@ -133,7 +182,7 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE postings SET available_msat = held_msat, held_msat = available_msat
              WHERE ctid = (SELECT min(ctid) FROM postings WHERE held_msat <> 0)",
             "UPDATE postings SET transfer_id = (SELECT id FROM transfers WHERE kind = 'hold' LIMIT 1)
-             WHERE transfer_id = (SELECT id FROM transfers WHERE kind = 'refund')",
+             WHERE transfer_id = (SELECT min(id::text)::uuid FROM transfers WHERE kind = 'refund')",
             "UPDATE postings SET account_id = '00000000-0000-0000-0000-000000000002', sequence = 99
              WHERE transfer_id = (SELECT id FROM transfers WHERE kind = 'deposit') AND available_msat > 0",
             "INSERT INTO postings SELECT account_id, sequence + 1000, transfer_id, 1, -1 FROM postings LIMIT 1",
@@ -147,7 +196,11 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE transfers SET kind = 'hold' WHERE kind = 'deposit'",
             "UPDATE transfers SET subject = id WHERE kind = 'capture'",
             "UPDATE transfers SET subject = id WHERE kind = 'deposit'",
-            "UPDATE transfers SET subject = (SELECT id FROM escrows WHERE state = 'held') WHERE kind = 'refund'",
+            "UPDATE transfers SET subject = (SELECT id FROM escrows WHERE state = 'held' LIMIT 1) WHERE kind = 'refund'",
+            "UPDATE transfers SET kind = 'hold' WHERE kind = 'fund'",
+            "UPDATE transfers SET kind = 'fund' WHERE kind = 'hold'",
+            "UPDATE transfers SET subject = id WHERE kind = 'fund'",
+            "DELETE FROM transfers WHERE kind = 'fund'",
             "DELETE FROM transfers WHERE kind = 'fee'",
             "INSERT INTO transfers SELECT gen_random_uuid(), 'hold', subject, created_at FROM transfers LIMIT 1",
         ],
@@ -168,6 +221,16 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE escrows SET end_transfer = hold_transfer WHERE state = 'refunded'",
             "UPDATE escrows SET hold_transfer = NULL WHERE state = 'held'",
             "UPDATE escrows SET terms_digest = sha256('other') WHERE state = 'held'",
+            "UPDATE escrows SET rail = 'balance' WHERE state = 'accepted'",
+            "UPDATE escrows SET rail = 'balance' WHERE state = 'released'",
+            "UPDATE escrows SET rail = 'hold_invoice' WHERE state = 'held' AND rail = 'balance'",
+            "UPDATE escrows SET state = 'held' WHERE state = 'accepted'",
+            "UPDATE escrows SET state = 'held' WHERE state = 'funding_lost'",
+            "UPDATE escrows SET state = 'canceled' WHERE state = 'held' AND rail = 'hold_invoice'",
+            "UPDATE escrows SET state = 'funding_lost' WHERE state = 'released' AND rail = 'hold_invoice'",
+            "UPDATE escrows SET state = 'settling' WHERE state = 'awaiting'",
+            "UPDATE escrows SET state = 'awaiting' WHERE state = 'accepted'",
+            "UPDATE escrows SET terms_digest = sha256('other') WHERE state = 'awaiting'",
             "DELETE FROM escrows WHERE state = 'held'",
             "DELETE FROM escrows WHERE state = 'released'",
         ],
@@ -176,8 +239,9 @@ const CHANGES: &[(&str, &[&str])] = &[
         "mandates",
         &[
             "UPDATE mandates SET terms = terms || ' '::bytea
-             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'held')",
-            "DELETE FROM mandates WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'held')",
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'held' LIMIT 1)",
+            "DELETE FROM mandates WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'held' LIMIT 1)",
+            "DELETE FROM mandates WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'awaiting')",
             "INSERT INTO mandates SELECT gen_random_uuid(), terms, policy, direct_agent_id FROM mandates LIMIT 1",
         ],
     ),
@@ -189,6 +253,33 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE releases SET payee_id = gen_random_uuid()",
             "UPDATE releases SET decision = 'rejected'",
             "UPDATE releases SET escrow_id = gen_random_uuid()",
+        ],
+    ),
+    (
+        "hold_invoices",
+        &[
+            "UPDATE hold_invoices SET paid_msat = paid_msat + 1
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'released' AND rail = 'hold_invoice')",
+            "UPDATE hold_invoices SET paid_msat = paid_msat - 1
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'settling')",
+            "UPDATE hold_invoices SET paid_msat = 3 * paid_msat
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'accepted')",
+            "UPDATE hold_invoices SET paid_msat = NULL, parts = NULL, expiry_height = NULL, accepted_at = NULL
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'settling')",
+            "UPDATE hold_invoices SET paid_msat = 10000999, parts = 1, expiry_height = 800080, accepted_at = now()
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'awaiting')",
+            "UPDATE hold_invoices SET expiry_height = 1 WHERE guard_reached_at IS NOT NULL",
+            "UPDATE hold_invoices SET guard_reached_at = now() WHERE accepted_at IS NULL",
+            "UPDATE hold_invoices SET invoice = NULL
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'accepted')",
+            "UPDATE hold_invoices SET escrow_id = gen_random_uuid()
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'awaiting')",
+            "UPDATE hold_invoices SET payment_hash = (SELECT payment_hash FROM deposits LIMIT 1)
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'accepted')",
+            "UPDATE hold_invoices SET payment_hash = sha256('same')",
+            "DELETE FROM hold_invoices WHERE guard_reached_at IS NOT NULL",
+            "DELETE FROM hold_invoices
+             WHERE escrow_id = (SELECT id FROM escrows WHERE state = 'held' AND rail = 'hold_invoice')",
         ],
     ),
     (

@@ -27,6 +27,8 @@ async fn the_role_that_serves_can_add_to_the_journal_and_change_nothing_in_it() 
         "UPDATE mandates SET policy = 'on_acceptance'",
         "DELETE FROM releases",
         "DELETE FROM escrows",
+        "DELETE FROM hold_invoices",
+        "UPDATE events_published SET kind = 'held'",
         "DELETE FROM withdrawals",
         "DELETE FROM deposits",
         "DELETE FROM accounts",
@@ -41,6 +43,9 @@ async fn the_role_that_serves_can_add_to_the_journal_and_change_nothing_in_it() 
         "SELECT count(*) FROM postings",
         "UPDATE accounts SET entries = entries WHERE kind = 'fees'",
         "UPDATE escrows SET state = state",
+        "UPDATE hold_invoices SET parts = parts",
+        "INSERT INTO events_pending (id, topic, subject, kind, payload, occurred_at)
+         VALUES (gen_random_uuid(), 'escrow', gen_random_uuid(), 'held', '', now())",
         "INSERT INTO transfers VALUES (gen_random_uuid(), 'hold', gen_random_uuid(), now())",
     ] {
         sql.execute(allowed).await.unwrap();
@@ -56,6 +61,7 @@ async fn the_tables_themselves_refuse_what_would_break_the_ledger() {
     let job = held(&world, &payer, 100_000).await;
     crate::chain::refund(&world, &job).await.unwrap();
     held(&world, &payer, 100_000).await;
+    crate::hold_invoices::accepted(&world, &payer, crate::hold_invoices::PRICE).await;
     let mut sql = world.sql().await;
     for (change, constraint) in [
         ("UPDATE accounts SET available_msat = -1 WHERE kind = 'user'", "accounts_user_not_negative"),
@@ -65,6 +71,24 @@ async fn the_tables_themselves_refuse_what_would_break_the_ledger() {
         (
             "UPDATE escrows SET fee_msat = fee_msat + 1, payee_msat = payee_msat - 1 WHERE state = 'held'",
             "escrows_fee_rounded_down",
+        ),
+        ("UPDATE escrows SET rail = 'balance' WHERE state = 'accepted'", "escrows_rail_has_state"),
+        ("UPDATE escrows SET state = 'held' WHERE state = 'accepted'", "escrows_void_is_empty"),
+        ("UPDATE escrows SET state = 'canceled' WHERE state = 'accepted'", "escrows_ended_when_over"),
+        ("UPDATE hold_invoices SET paid_msat = NULL", "hold_invoices_memo"),
+        ("UPDATE hold_invoices SET invoice = NULL, expires_at = NULL", "hold_invoices_in_order"),
+        ("UPDATE hold_invoices SET sealed_preimage = 'open'", "hold_invoices_byte_lengths"),
+        ("UPDATE hold_invoices SET cltv_blocks = 1001", "hold_invoices_bounds"),
+        (
+            "INSERT INTO hold_invoices (escrow_id, payment_hash, sealed_preimage, node_id, cltv_blocks, expiry_seconds)
+             SELECT e.id, payment_hash, sealed_preimage, node_id, cltv_blocks, expiry_seconds
+             FROM hold_invoices, escrows e WHERE e.state = 'held'",
+            "hold_invoices_payment_hash_once",
+        ),
+        (
+            "INSERT INTO transfers SELECT gen_random_uuid(), 'fund', subject, created_at
+             FROM transfers WHERE kind = 'hold' LIMIT 1",
+            "transfers_one_hold",
         ),
         (
             "INSERT INTO transfers SELECT gen_random_uuid(), 'capture', subject, created_at

@@ -7,6 +7,7 @@ use poa_chassis::client::Peers;
 use poa_chassis::keyring::{self, Keyring};
 use poa_chassis::{Deps, Lifecycle, Readiness};
 use poa_escrow::Config;
+use poa_escrow::config::HoldConfig;
 use poa_storage::DatabaseConfig;
 
 #[tokio::test]
@@ -94,9 +95,50 @@ fn the_configuration_is_read_back_as_it_is_printed_and_refuses_what_it_does_not_
         ("fee_basis_points = 10001", false),
         ("fee = 1", false),
         ("[lightning]\nprovider = \"paper\"", false),
+        ("[holds]\nmin_msat = 1000", true),
+        ("[holds]\nmin = 1000", false),
     ] {
         std::fs::write(&file, text).unwrap();
         let loaded = poa_chassis::config::load(&Config::default(), Some(&file));
         assert_eq!(loaded.is_ok(), sound, "{text}");
     }
+}
+
+#[tokio::test]
+async fn what_cannot_work_of_hold_invoices_is_refused_at_the_start_with_the_name_of_the_setting() {
+    let (env, _clock) = poa_testkit::env(1);
+    let folder = tempfile::tempdir().unwrap();
+    keyring::provision(folder.path(), &["escrow"], &env).unwrap();
+    let keyring = Arc::new(Keyring::open(folder.path(), "escrow", "here", &env).unwrap());
+    let deps = || Deps {
+        env: env.clone(),
+        peers: Peers::new(BTreeMap::new(), Arc::clone(&keyring)),
+        keyring: Arc::clone(&keyring),
+        lifecycle: Lifecycle::default(),
+        readiness: Readiness::default(),
+    };
+    let mut config = Config {
+        database: DatabaseConfig::new(poa_testkit::fresh_database("escrow").await),
+        ..Config::default()
+    };
+    config.lightning.data_dir = folder.path().to_owned();
+    type Change = fn(&mut HoldConfig);
+    let cases: [(Change, &str); 6] = [
+        (|holds| holds.invoice_expiry_seconds = 601, "holds.invoice_expiry_seconds"),
+        (|holds| holds.invoice_expiry_seconds = 0, "holds.invoice_expiry_seconds"),
+        (|holds| holds.min_msat = 0, "holds.min_msat"),
+        (|holds| holds.max_msat_per_payer = 1, "holds.max_msat_per_payer"),
+        (|holds| holds.max_parts_per_payer = 0, "holds.max_parts_per_payer"),
+        (|holds| holds.max_parts_total = 1, "holds.max_parts_total"),
+    ];
+    for (change, named) in cases {
+        let mut config = config.clone();
+        change(&mut config.holds);
+        let refused = poa_escrow::build(config, deps()).await.unwrap_err();
+        assert!(refused.to_string().contains(named), "{refused}");
+    }
+    // A node that makes hold invoices needs the secret of their preimages.
+    std::fs::remove_file(folder.path().join("preimages.secret")).unwrap();
+    let refused = poa_escrow::build(config, deps()).await.unwrap_err();
+    assert!(refused.to_string().contains("preimages.secret"), "{refused}");
 }

@@ -262,7 +262,7 @@ struct Node {
 }
 
 impl Node {
-    fn pay(&mut self) {
+    fn payment_arrives(&mut self) {
         if self.invoice == InvoiceState::Open {
             let lowest_expiry_height = self.height + LOCK;
             self.invoice = InvoiceState::Accepted { paid: PRICE, parts: 1, lowest_expiry_height };
@@ -395,7 +395,7 @@ fn interleaving(mut seed: u64) -> Vec<State> {
     let mut refunded = false;
     for _ in 0..60 {
         match random(&mut seed) % 16 {
-            0 => node.pay(),
+            0 => node.payment_arrives(),
             1 => refunded |= decide(&mut book, &refund(1)).is_ok(),
             2 => drop(decide(&mut book, &capture(1))),
             3 => drop(decide(&mut book, &secure(1))),
