@@ -221,6 +221,14 @@ fn of_escrow_internal(scene: &Scene, name: &str) -> Option<Vec<u8>> {
             escrow_id: world.unused_id::<EscrowId>(),
             task_id: props.open.task_id.clone(),
         }),
+        // Funded from the balance, it is held already.
+        "escrow.v1.EscrowInternalService/SecureEscrow" => row(&escrow::SecureEscrowRequest {
+            escrow_id: props.open.escrow_id.clone(),
+            task_id: props.open.task_id.clone(),
+        }),
+        "escrow.v1.EscrowInternalService/WatchEscrowEvents" => {
+            row(&escrow::WatchEscrowEventsRequest::default())
+        }
         _ => None,
     }
 }
