@@ -79,14 +79,10 @@ poa_chassis::failpoints! {
         CancelBeforeCall = "escrow.hold_invoice.cancel.before_call",
         /// The node was told to give back what is locked, and its answer is not heard.
         CancelCalled = "escrow.hold_invoice.cancel.called",
-        /// That a hold invoice was given back is written, and not committed.
-        CanceledBeforeCommit = "escrow.hold_invoice.canceled.before_commit",
-        /// That a hold invoice was given back is committed.
-        CanceledCommitted = "escrow.hold_invoice.canceled.committed",
-        /// That what was locked is lost is written, and not committed.
-        LostBeforeCommit = "escrow.hold_invoice.lost.before_commit",
-        /// That what was locked is lost is committed.
-        LostCommitted = "escrow.hold_invoice.lost.committed",
+        /// That a hold invoice was given back, wished for or not, is written, and not committed.
+        GivenBackBeforeCommit = "escrow.hold_invoice.given_back.before_commit",
+        /// That a hold invoice was given back, wished for or not, is committed.
+        GivenBackCommitted = "escrow.hold_invoice.given_back.committed",
         /// The node is about to be asked for an invoice.
         InvoiceBeforeCall = "escrow.deposit.invoice.before_call",
         /// The node has made an invoice, and nothing is written of it.
@@ -256,7 +252,8 @@ fn around_escrow(escrow: &Escrow) -> (Failpoint, Failpoint) {
         State::Accepted => (Failpoint::AcceptBeforeCommit, Failpoint::AcceptCommitted),
         State::Settling => (Failpoint::SecureBeforeCommit, Failpoint::SecureCommitted),
         State::Canceling => (Failpoint::CancelingBeforeCommit, Failpoint::CancelingCommitted),
-        State::Canceled => (Failpoint::CanceledBeforeCommit, Failpoint::CanceledCommitted),
-        State::FundingLost => (Failpoint::LostBeforeCommit, Failpoint::LostCommitted),
+        State::Canceled | State::FundingLost => {
+            (Failpoint::GivenBackBeforeCommit, Failpoint::GivenBackCommitted)
+        }
     }
 }

@@ -12,6 +12,9 @@ pub struct LightningConfig {
     pub provider: ProviderKind,
     /// The folder in which the simulated node keeps its file.
     pub data_dir: PathBuf,
+    /// How often the simulated chain finds a block, in milliseconds; 0 for never. Default 600,000, ten minutes, as a real
+    /// one does: what is locked until a height goes back in its time.
+    pub block_ms: u64,
     /// What to do while another process has the simulated node open: wait and take over when that one is gone, or, the
     /// default, refuse to start.
     pub standby: bool,
@@ -75,6 +78,7 @@ impl Default for LightningConfig {
         Self {
             provider: ProviderKind::Simulated,
             data_dir: PathBuf::from("/var/lib/proof-of-agent/lightning"),
+            block_ms: 600_000,
             standby: false,
             start_seconds: 3_600,
             lnd: LndConfig::default(),

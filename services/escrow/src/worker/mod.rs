@@ -1,6 +1,7 @@
 //! What runs at its own pace: the watchers of deposits and of hold invoices, the payouts, and those that begin by themselves.
 
 mod automatic;
+mod chain;
 mod deposits;
 pub(crate) mod dispatch;
 pub(crate) mod holds;
@@ -24,6 +25,7 @@ pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, lifecycle: &
     let stopping = lifecycle.stopping();
     lifecycle.spawn("deposit hints", deposits::follow(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("deposit poll", deposits::poll(Arc::clone(service), stopping.clone()));
+    lifecycle.spawn("simulated chain", chain::grow(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("hold invoices", holds::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("automatic payouts", automatic::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping));

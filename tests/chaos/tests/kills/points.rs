@@ -90,6 +90,12 @@ pub(crate) fn story_of(point: &str) -> Story {
         Story::Unfunded
     } else if is(&["escrow.deposit.", "escrow.credit."]) {
         Story::Deposit
+    } else if is(&["escrow.hold_invoice.guard."]) {
+        Story::HeldTooLong
+    } else if is(&["escrow.hold_invoice.cancel", "escrow.hold_invoice.given_back."]) {
+        Story::HeldAndGivenBack
+    } else if is(&["escrow.hold_invoice."]) {
+        Story::HeldAndPaid
     } else if is(&["escrow.payout.lookup.", "escrow.payout.failure.", "escrow.payout.return."]) {
         Story::FailedWithdrawal
     } else if is(&["escrow.withdrawal.", "escrow.payout."]) {

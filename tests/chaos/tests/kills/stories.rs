@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use poa_sdk::api::escrow::{CreateDepositRequest, CreateWithdrawalRequest, deposit, withdrawal};
 use poa_sdk::api::task::{
-    ClaimNextTaskRequest, ClaimTaskRequest, Content, CreateTaskRequest, Criterion, RejectResultRequest,
-    ReleasePolicy, SubmitResultRequest, Task, content, criterion, task,
+    ClaimNextTaskRequest, ClaimTaskRequest, Content, CreateTaskRequest, Criterion, Funding,
+    RejectResultRequest, ReleasePolicy, SubmitResultRequest, Task, content, criterion, task,
 };
 use poa_sdk::receipts::{self, Bundle, Policy, Statement, verify};
 use poa_sdk::{AcceptanceTerms, WorkDone, to_duration};
@@ -16,6 +16,12 @@ use crate::market::{Market, has_ended, insist, until};
 /// What a task pays, in msat, and the platform's 5 % of it.
 const PRICE: i64 = 10_000;
 const FEE: i64 = 500;
+/// What a task pays that a hold invoice funds, which is the least that one carries, in msat, and 5 % of it.
+const LOCKED: i64 = 5_000_000;
+const LOCKED_FEE: i64 = 250_000;
+/// How long such a task waits for an agent, lasts and is reviewed: as long as the shortest lock of all allows.
+const LOCKED_FOR: [Duration; 3] =
+    [Duration::from_secs(8_000), Duration::from_secs(4_800), Duration::from_secs(4_800)];
 /// More than anybody here has, in msat.
 const TOO_MUCH: i64 = 50_000_000_000;
 /// What is paid out, in msat, and the tenth of a per cent that the simulated route takes.
@@ -60,12 +66,18 @@ pub(crate) enum Story {
     Withdrawal,
     /// Sats cannot go out, and come back.
     FailedWithdrawal,
+    /// Funded by a hold invoice, and released.
+    HeldAndPaid,
+    /// Funded by a hold invoice, and cancelled while it was open.
+    HeldAndGivenBack,
+    /// Funded by a hold invoice, and claimed by nobody until the chain came to its guard height.
+    HeldTooLong,
 }
 
 // === impl Story ===
 
 impl Story {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Paid,
         Self::Accepted,
         Self::Silence,
@@ -78,15 +90,22 @@ impl Story {
         Self::Deposit,
         Self::Withdrawal,
         Self::FailedWithdrawal,
+        Self::HeldAndPaid,
+        Self::HeldAndGivenBack,
+        Self::HeldTooLong,
     ];
 
     /// Tells it to its end.
     pub(crate) async fn tell(self, market: &Market) -> Result<Effect, String> {
         match self {
-            Self::Paid | Self::Accepted | Self::Silence => self.worked(market).await,
-            Self::Cancelled | Self::Expired | Self::Rejected | Self::Lapsed | Self::GivenBack => {
-                self.unpaid(market).await
-            }
+            Self::Paid | Self::Accepted | Self::Silence | Self::HeldAndPaid => self.worked(market).await,
+            Self::Cancelled
+            | Self::Expired
+            | Self::Rejected
+            | Self::Lapsed
+            | Self::GivenBack
+            | Self::HeldAndGivenBack
+            | Self::HeldTooLong => self.unpaid(market).await,
             Self::Unfunded => unfunded(market).await,
             Self::Deposit => deposit(market, DEPOSIT).await,
             Self::Withdrawal => withdrawal(market).await,
@@ -108,7 +127,11 @@ impl Story {
         }
         end(market, &task, task::State::Completed).await?;
         receipt_verifies(market, &task).await?;
-        Ok(Effect { requester: -PRICE, worker: PRICE - FEE, ..Effect::default() })
+        Ok(match self {
+            // Nothing of it was ever the requester's balance.
+            Self::HeldAndPaid => Effect { worker: LOCKED - LOCKED_FEE, ..Effect::default() },
+            _ => Effect { requester: -PRICE, worker: PRICE - FEE, ..Effect::default() },
+        })
     }
 
     /// A task that ends with the requester's sats where they were.
@@ -136,6 +159,8 @@ impl Story {
                 cancel(market, &task).await?;
                 task::State::Canceled
             }
+            // The blocks decide, not the clock.
+            Self::HeldTooLong => task::State::Expired,
             Self::GivenBack => {
                 claim(market, &task).await?;
                 give_back(market, &task).await?;
@@ -154,13 +179,15 @@ impl Story {
     /// What the requester asks for: an answer by a pattern where a machine is to judge.
     fn offer(self, market: &Market) -> CreateTaskRequest {
         let request_id = market.request_id();
-        let judged = matches!(self, Self::Paid);
+        let judged = matches!(self, Self::Paid | Self::HeldAndPaid);
+        let held = matches!(self, Self::HeldAndPaid | Self::HeldAndGivenBack | Self::HeldTooLong);
         let pattern = Criterion { check: Some(criterion::Check::Pattern(r"^\d+$".to_owned())) };
         let policy = if judged { ReleasePolicy::OnAttestation } else { ReleasePolicy::OnAcceptance };
         let [open, work, review] = match self {
             Self::Expired => [SHORT, LONG, LONG],
             Self::Lapsed => [LONG_OPEN, SHORT, LONG],
             Self::Silence | Self::Rejected => [LONG_OPEN, LONG, SHORT],
+            _ if held => LOCKED_FOR,
             _ => [LONG_OPEN, LONG, LONG],
         };
         CreateTaskRequest {
@@ -170,7 +197,8 @@ impl Story {
             title: format!("{self:?}"),
             input: Some(content(b"6 * 7")),
             criteria: if judged { vec![pattern] } else { Vec::new() },
-            price_msat: PRICE,
+            price_msat: if held { LOCKED } else { PRICE },
+            funding: if held { Funding::HoldInvoice } else { Funding::Balance }.into(),
             release_policy: policy.into(),
             open_duration: Some(to_duration(open)),
             work_duration: Some(to_duration(work)),
@@ -180,11 +208,26 @@ impl Story {
     }
 }
 
-/// Offers a task, and waits until it is open.
+/// Offers a task, and waits until it is open. A hold invoice is paid from outside.
 async fn create(market: &Market, request: CreateTaskRequest) -> Result<Task, String> {
     let task = insist("create", async || market.requester.create_task(request.clone()).await).await?;
+    if request.funding == i32::from(Funding::HoldInvoice) {
+        pay_hold_invoice(market, &task).await?;
+    }
     reach(market, &task, |state| state == task::State::Open || has_ended(state)).await?;
     Ok(task)
+}
+
+/// Waits until a task shows its invoice, and has somebody outside pay it.
+async fn pay_hold_invoice(market: &Market, task: &Task) -> Result<(), String> {
+    let waiting = |state| state == task::State::AwaitingFunds || state == task::State::Open;
+    let asked = reach(market, task, |state| waiting(state) || has_ended(state)).await?;
+    let invoice = asked.funding_invoice.ok_or_else(|| format!("{} shows no invoice", task.task_id))?.invoice;
+    match insist("the faucet", async || market.requester.faucet_pay(&invoice).await).await {
+        // The attempt before was carried out.
+        Err(error) if error.reason() == "INVOICE_REFUSED" => Ok(()),
+        paid => paid.map(|_| ()).map_err(String::from),
+    }
 }
 
 /// Waits until a task is in one of these states.

@@ -78,6 +78,19 @@ async fn what_the_node_gives_back_although_we_meant_to_take_it_is_lost_and_never
 }
 
 #[tokio::test]
+async fn the_simulated_chain_grows_by_itself_and_gives_back_what_nobody_decides_about() {
+    let mut world = world().await;
+    let payer = world.user();
+    let job = accepted(&world, &payer, PRICE).await;
+    world.stop().await;
+    world.change(|config| config.lightning.block_ms = 5);
+    world.start().await;
+    eventually(SOON, "the guard is told", async || guards(&world).await == 1).await;
+    reaches(&world, &job, State::Canceled).await;
+    assert_nothing_moved(&world, &payer).await;
+}
+
+#[tokio::test]
 async fn a_wall_clock_that_jumps_a_day_either_way_moves_no_sats() {
     let world = world().await;
     let payer = world.user();
