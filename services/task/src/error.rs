@@ -120,7 +120,7 @@ pub struct NoHoldInvoice {
     pub needed_blocks: String,
     /// For how many they can be.
     pub max_blocks: String,
-    /// The least price in msat, where the price is the problem.
+    /// The least price, in msat, where the price is the problem.
     pub least_msat: String,
 }
 
@@ -214,7 +214,8 @@ impl NoHoldInvoice {
                 "its durations need a lock of {} blocks, and there are at most {}",
                 self.needed_blocks, self.max_blocks
             ),
-            "price" => format!("its price is below the least, {} msat", self.least_msat),
+            "price" => format!("the least price is {} msat", self.least_msat),
+            "node" => "this platform's node makes none".to_owned(),
             other => other.to_owned(),
         }
     }

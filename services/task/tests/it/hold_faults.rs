@@ -79,6 +79,50 @@ async fn without_any_event_each_task_asks_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_node_makes_no_invoice_the_task_is_funding_and_asks_again() {
+    let mut world = World::new().await;
+    world.escrow.node(false);
+    let task = world.create(hold_offer(&world.env)).await.unwrap();
+    assert_eq!(task.state(), State::Funding);
+    assert!(task.funding_invoice.is_none());
+    world.restart_with(|world| world.escrow.node(true)).await;
+    let task = world.until(&task.task_id, State::AwaitingFunds).await;
+    assert!(!task.funding_invoice.unwrap().invoice.is_empty());
+    world.escrow.pay(&task.task_id);
+    world.until(&task.task_id, State::Open).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_back_while_the_terms_wait_for_the_log_cancels_the_task() {
+    let world = World::new().await;
+    let before = world.escrow.balance(world.requester);
+    world.attestation.faults.down("append");
+    let [returned, guarded] = [awaiting(&world).await, awaiting(&world).await];
+    for task in [&returned, &guarded] {
+        world.escrow.pay(&task.task_id);
+    }
+    poa_testkit::eventually(SOON, "both are locked", async || {
+        world.count("SELECT count(*) FROM task_status WHERE held").await == 2
+    })
+    .await;
+    world.escrow.give_back(&returned.task_id);
+    world.escrow.guard(&guarded.task_id);
+    // What is locked does not wait for the log.
+    poa_testkit::eventually(SOON, "the lock is opened", async || {
+        world.escrow.standing(&guarded.task_id) == Standing::Canceled
+    })
+    .await;
+    world.attestation.faults.up("append");
+    for task in [returned, guarded] {
+        world.until(&task.task_id, State::Canceled).await;
+        assert_eq!(world.attestation.kinds(&task.task_id), [Kind::TermsOffered, Kind::Settlement]);
+        assert_eq!(end_of(&world, &task.task_id).kind, SettlementKind::Refunded);
+    }
+    assert_eq!(world.escrow.balance(world.requester), before);
+    ledger_is_still(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_ends_in_any_state_goes_on_where_it_was() {
     let mut world = World::new().await;
     let task = awaiting(&world).await;

@@ -224,8 +224,10 @@ async fn what_is_refused_for_this_rail_is_refused_at_once_with_the_reason() {
 
     // What escrow alone knows, it says; the same request may be tried again.
     let request = hold_offer(&world.env);
-    let facts = vec![("problem", "price".to_owned()), ("least_msat", "5000000".to_owned())];
-    world.escrow.refuse_hold("HOLD_INVOICE_UNAVAILABLE", facts);
+    world.escrow.refuse_hold(
+        "HOLD_INVOICE_UNAVAILABLE",
+        vec![("problem", "price".to_owned()), ("least_msat", "5000000".to_owned())],
+    );
     let outcome = world.create(request.clone()).await;
     assert_eq!((refusal(outcome.clone()), said(outcome.clone(), "problem")), (expected, "price".to_owned()));
     assert_eq!(said(outcome, "least_msat"), "5000000");

@@ -35,6 +35,8 @@ pub(super) struct Book {
     tokens: Vec<String>,
     pub(super) holds: HashMap<String, Hold>,
     pub(super) channels: Channels,
+    /// Whether the node makes no invoices for the time being.
+    pub(super) node_is_down: bool,
     /// The escrows as they were after each change.
     pub(super) events: Vec<(String, Hold)>,
     fee: Fee,

@@ -70,6 +70,11 @@ impl Escrow {
         self.change(task, |hold| hold.guard_reached = true);
     }
 
+    /// The node makes no invoices, or makes them again.
+    pub(crate) fn node(&self, is_up: bool) {
+        self.book().node_is_down = !is_up;
+    }
+
     /// What the channels do from now on, and have to do still.
     pub(crate) fn channels(&self, channels: Channels) {
         let waiting: Vec<String> = {
@@ -247,7 +252,11 @@ impl Escrow {
             state: hold.standing.into(),
             amount_msat: hold.amount,
             hold_invoice: Some(proto::HoldInvoice {
-                invoice: format!("lnbcrt1{}", hold.task),
+                invoice: if self.book().node_is_down && hold.standing == Standing::Awaiting {
+                    String::new()
+                } else {
+                    format!("lnbcrt1{}", hold.task)
+                },
                 payment_hash: vec![7; 32],
                 expire_time: Some(prost_types::Timestamp {
                     seconds: self.env.now().unix_timestamp() + 600,
