@@ -31,6 +31,9 @@ async fn lived_in() -> World {
     let paid = world.outside_invoice(&payer, 400_000).await;
     let paid = world.withdraw(&payer, &paid, None).await.unwrap();
     world.reaches(&payer, &paid.withdrawal_id, State::Succeeded).await;
+    let inside = world.deposit(&payee, 30_000).await;
+    let inside = world.withdraw(&payer, &inside.invoice, None).await.unwrap();
+    world.reaches(&payer, &inside.withdrawal_id, State::Succeeded).await;
     let failed = world.outside_invoice(&payer, 500_000).await;
     let failed = world.withdraw(&payer, &failed, Some(0)).await.unwrap();
     world.reaches(&payer, &failed.withdrawal_id, State::Failed).await;
@@ -98,7 +101,7 @@ async fn a_ledger_that_has_seen_everything_is_clean_and_its_figures_add_up() {
     let world = lived_in().await;
     let audit = world.audit().await;
     assert!(audit.clean, "{:?}", audit.checks);
-    assert_eq!(audit.checks.len(), 18);
+    assert_eq!(audit.checks.len(), 19);
     assert_eq!((audit.open_escrows, audit.fees_msat), (2, 10_000 + 500_049));
     // What came in, less what was sent with its fee, is what users and platform have.
     assert_eq!(audit.user_liabilities_msat + audit.fees_msat, 10_000_000 - 400_400 + 3 * PRICE);
@@ -150,7 +153,7 @@ fn drop_checks() -> String {
                                                      'hold_invoices') LOOP
              EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tbl, c.conname);
          END LOOP;
-         DROP INDEX transfers_one_end, transfers_one_hold;
+         DROP INDEX transfers_one_end, transfers_one_hold, transfers_one_way_out;
      END $$"
         .to_owned()
 }
@@ -202,6 +205,8 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE transfers SET subject = id WHERE kind = 'fund'",
             "DELETE FROM transfers WHERE kind = 'fund'",
             "DELETE FROM transfers WHERE kind = 'fee'",
+            "DELETE FROM transfers WHERE kind = 'transfer'",
+            "UPDATE transfers SET kind = 'withdraw' WHERE kind = 'transfer'",
             "INSERT INTO transfers SELECT gen_random_uuid(), 'hold', subject, created_at FROM transfers LIMIT 1",
         ],
     ),
@@ -289,9 +294,12 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE deposits SET state = 'expired' WHERE state = 'settled'",
             "UPDATE deposits SET state = 'settled', credited_msat = amount_msat WHERE state = 'open'",
             "UPDATE deposits SET account_id = gen_random_uuid() WHERE state = 'settled'",
-            "UPDATE deposits SET payment_hash = (SELECT payment_hash FROM deposits WHERE state = 'settled')
+            "UPDATE deposits SET payment_hash = (SELECT payment_hash FROM deposits WHERE state = 'settled' LIMIT 1)
              WHERE state = 'open'",
             "DELETE FROM deposits WHERE state = 'settled'",
+            "UPDATE deposits SET paid_by = NULL WHERE paid_by IS NOT NULL",
+            "UPDATE deposits SET paid_by = (SELECT id FROM withdrawals WHERE state = 'failed') WHERE paid_by IS NOT NULL",
+            "UPDATE deposits SET account_id = gen_random_uuid() WHERE paid_by IS NOT NULL",
         ],
     ),
     (
@@ -305,6 +313,10 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE withdrawals SET state = 'failed', preimage = NULL WHERE state = 'succeeded'",
             "UPDATE withdrawals SET state = 'succeeded' WHERE state = 'failed'",
             "DELETE FROM withdrawals WHERE state = 'succeeded'",
+            "UPDATE withdrawals SET deposit_id = NULL WHERE deposit_id IS NOT NULL",
+            "UPDATE withdrawals SET deposit_id = (SELECT id FROM deposits WHERE state = 'open') WHERE deposit_id IS NOT NULL",
+            "UPDATE withdrawals SET deposit_id = (SELECT id FROM deposits WHERE paid_by IS NOT NULL) WHERE state = 'failed'",
+            "UPDATE withdrawals SET state = 'failed' WHERE deposit_id IS NOT NULL",
         ],
     ),
 ];

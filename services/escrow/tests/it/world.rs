@@ -27,6 +27,7 @@ use poa_storage::DatabaseConfig;
 use poa_testkit::{TestClock, eventually};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -58,6 +59,8 @@ struct Running {
     admin: InProcess,
     lifecycle: Lifecycle,
     tasks: [JoinHandle<()>; 2],
+    /// The service's own: what is dropped with it is dropped as by a crash.
+    runtime: Option<Runtime>,
 }
 
 /// Somebody with an account.
@@ -157,7 +160,9 @@ impl World {
         };
         let lightning = Lightning::simulated(node.clone(), Dispatcher::new(payer));
         let config = self.config.clone();
-        let mut app = poa_escrow::build_on(config.clone(), deps.clone(), lightning).await.unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let building = poa_escrow::build_on(config.clone(), deps.clone(), lightning);
+        let mut app = runtime.spawn(building).await.unwrap().unwrap();
         assert!(deps.readiness.missing().is_empty());
         let (pipe, listen) = InProcess::pair();
         let (admin, admin_listen) = InProcess::pair();
@@ -165,12 +170,14 @@ impl World {
         let routes = app.admin.take().unwrap();
         let operators =
             AdminServer::new(deps.readiness.clone(), &lifecycle).with(routes, &config.server, &deps);
-        let admin_task = tokio::spawn({
+        let admin_task = runtime.spawn({
             let (server, lifecycle) = (config.server.clone(), lifecycle.clone());
             async move { operators.serve(admin_listen, &server, &lifecycle).await.unwrap() }
         });
-        let serving = tokio::spawn(async move { run_app(app, &config.server, &deps, listen).await.unwrap() });
-        self.running = Some(Running { node, pipe, admin, lifecycle, tasks: [serving, admin_task] });
+        let serving =
+            runtime.spawn(async move { run_app(app, &config.server, &deps, listen).await.unwrap() });
+        let tasks = [serving, admin_task];
+        self.running = Some(Running { node, pipe, admin, lifecycle, tasks, runtime: Some(runtime) });
     }
 
     /// Starts the service again on another node; the file of the one before.
@@ -189,13 +196,19 @@ impl World {
 
     /// Stops the service in order, and lets go of the node.
     pub(crate) async fn stop(&mut self) {
-        let Running { node, pipe, admin, lifecycle, tasks } = self.running.take().unwrap();
+        let Running { node, pipe, admin, lifecycle, tasks, runtime } = self.running.take().unwrap();
         drop((node, pipe, admin));
         lifecycle.begin_drain();
         lifecycle.stop(SOON).await;
         for task in tasks {
             task.await.unwrap();
         }
+        runtime.unwrap().shutdown_background();
+    }
+
+    /// Ends the service in the middle of whatever it does: nothing drains, nothing is awaited.
+    pub(crate) fn crash(&mut self) {
+        self.running.take().unwrap().runtime.unwrap().shutdown_background();
     }
 
     fn running(&self) -> &Running {
@@ -416,9 +429,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
-            running.lifecycle.begin_drain();
-            running.lifecycle.stopping().cancel();
+        if let Some(runtime) = self.running.as_mut().and_then(|running| running.runtime.take()) {
+            runtime.shutdown_background();
         }
     }
 }
