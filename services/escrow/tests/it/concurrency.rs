@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use poa_proto::escrow::v1::{CreateWithdrawalRequest, escrow};
+use poa_proto::escrow::v1::escrow;
 use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::chain::{hold_request, job, receipts};
-use crate::world::{refusal, with, world, world_with};
+use crate::world::{refusal, world};
 
 /// How many answers there were of each kind.
 fn tally<T: std::fmt::Debug>(answers: Vec<Result<T, tonic::Status>>) -> BTreeMap<String, usize> {
@@ -17,57 +17,6 @@ fn tally<T: std::fmt::Debug>(answers: Vec<Result<T, tonic::Status>>) -> BTreeMap
         *counted.entry(kind).or_default() += 1;
     }
     counted
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_a_thousand_concurrent_withdrawals_of_the_whole_balance_one_succeeds() {
-    const MANY: usize = 1_000;
-    // Far more than one account would be let through at the edge.
-    let world = world_with(|config| config.server.limits.in_flight = 2 * MANY).await;
-    let user = world.rich(1_005_000).await;
-    let mut calls = JoinSet::new();
-    for _ in 0..MANY {
-        let invoice = world
-            .node()
-            .outside_invoice(poa_payment::simulated::OutsideInvoice::of(poa_common::Msat::new(1_000_000)));
-        let request = CreateWithdrawalRequest {
-            request_id: world.request_id(),
-            invoice: invoice.await.unwrap().bolt11,
-            fee_limit_msat: Some(5_000),
-            ..Default::default()
-        };
-        let request = with(&user.token, request);
-        let mut client = world.escrow();
-        calls.spawn(async move { client.create_withdrawal(request).await });
-    }
-    let counted = tally(calls.join_all().await);
-    assert_eq!(counted, BTreeMap::from([("ok".to_owned(), 1), ("INSUFFICIENT_FUNDS".to_owned(), MANY - 1)]));
-    let (available, held) = world.balance(&user).await;
-    assert!(available + held <= 1_005_000 && available >= 0, "{available} {held}");
-    world.assert_sound().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_invoice_in_many_withdrawals_of_many_accounts_is_paid_once() {
-    let world = world().await;
-    let users = [world.rich(500_000).await, world.rich(500_000).await, world.rich(500_000).await];
-    let invoice = world.outside_invoice(&users[0], 100_000).await;
-    let mut calls = JoinSet::new();
-    for place in 0..60 {
-        let request = CreateWithdrawalRequest {
-            request_id: world.request_id(),
-            invoice: invoice.clone(),
-            fee_limit_msat: None,
-            ..Default::default()
-        };
-        let request = with(&users[place % 3].token, request);
-        let mut client = world.escrow();
-        calls.spawn(async move { client.create_withdrawal(request).await });
-    }
-    let counted = tally(calls.join_all().await);
-    assert_eq!(counted, BTreeMap::from([("ok".to_owned(), 1), ("INVOICE_ALREADY_USED".to_owned(), 59)]));
-    assert!(world.node().payments_taken().await.unwrap() <= 1);
-    world.assert_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ mod fees;
 mod hold;
 mod hold_invoices;
 
+mod incidents;
 mod internal;
 mod pause;
 mod payee;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poa_payment::simulated::{Answer, Fault, LookupFault, PayEffect, Resolution};
+use poa_payment::simulated::{Answer, Fault, PayEffect, Resolution};
 use poa_payment::{FailureReason, PaymentHash};
 use poa_proto::escrow::v1::withdrawal::State;
 use poa_testkit::eventually;
@@ -77,43 +77,6 @@ async fn a_request_that_never_arrived_is_sent_again_under_the_same_hash() {
     world.reaches(&user, &id, State::Succeeded).await;
     assert_eq!(world.node().payments_taken().await.unwrap(), 1);
     assert_eq!(world.count("SELECT dispatches::bigint FROM withdrawals").await, 3);
-    world.assert_sound().await;
-}
-
-#[tokio::test]
-async fn lookups_that_flap_pay_once_and_free_nothing() {
-    let world = world().await;
-    let user = world.rich(1_000_000).await;
-    let lookups = [LookupFault::NotFound, LookupFault::NoAnswer, LookupFault::NotFound, LookupFault::Stale];
-    let faults =
-        [pay(PayEffect::StaysInFlight, Answer::Lost)].into_iter().chain(lookups.map(Fault::LookupPayment));
-    let (id, hash) = begin(&world, &user, faults).await;
-    eventually(SOON, "the lies were heard", async || {
-        world.count("SELECT dispatches::bigint FROM withdrawals").await >= 3
-    })
-    .await;
-    assert_eq!(world.withdrawal(&user, &id).await.state(), State::InFlight);
-    assert_eq!(world.balance(&user).await, (899_000, 101_000));
-    world.node().resolve_payment(hash, Resolution::Settles).await.unwrap();
-    world.reaches(&user, &id, State::Succeeded).await;
-    assert_eq!(world.node().payments_taken().await.unwrap(), 1);
-    world.assert_sound().await;
-}
-
-#[tokio::test]
-async fn a_payment_that_hangs_keeps_nobody_waiting() {
-    let world = world().await;
-    let user = world.rich(1_000_000).await;
-    let (slow, hash) = begin(&world, &user, [pay(PayEffect::StaysInFlight, Answer::Never)]).await;
-    eventually(SOON, "it is with the node", async || world.node().payments_taken().await.unwrap() == 1).await;
-    for _ in 0..5 {
-        let (quick, _) = begin(&world, &user, []).await;
-        world.reaches(&user, &quick, State::Succeeded).await;
-    }
-    assert_eq!(world.withdrawal(&user, &slow).await.state(), State::InFlight);
-    world.node().resolve_payment(hash, Resolution::Fails(FailureReason::Timeout)).await.unwrap();
-    assert_eq!(world.reaches(&user, &slow, State::Failed).await.failure, "timeout");
-    assert_eq!(world.balance(&user).await, (499_500, 0));
     world.assert_sound().await;
 }
 

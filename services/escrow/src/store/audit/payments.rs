@@ -51,7 +51,10 @@ pub(super) const CHECKS: &[Invariant] = &[
          FULL JOIN (SELECT * FROM withdrawals WHERE state = 'succeeded' AND deposit_id IS NOT NULL) w
              ON w.id = d.paid_by AND w.deposit_id = d.id
          WHERE d.id IS NULL OR w.id IS NULL OR d.state <> 'settled' OR d.payment_hash <> w.payment_hash
-             OR d.credited_msat <> w.amount_msat OR d.amount_msat <> w.amount_msat"
+             OR d.credited_msat <> w.amount_msat OR d.amount_msat <> w.amount_msat
+         UNION ALL SELECT 'withdrawal ' || w.id
+         FROM withdrawals w JOIN deposits d ON d.payment_hash = w.payment_hash OR d.id = w.deposit_id
+         WHERE d.payment_hash <> w.payment_hash OR w.deposit_id IS DISTINCT FROM d.id"
     ),
 
 ];
