@@ -104,6 +104,8 @@ typed_ids! {
     TransferId = "xfer";
     /// A statement of a receipt chain, as logged.
     AttestationId = "att";
+    /// A snapshot of what the platform owes: the balances of one moment.
+    LiabilitiesId = "liab";
     /// An entry of a service's event stream.
     EventId = "evt";
 }

@@ -12,8 +12,8 @@ pub use data_dir::default_data_dir;
 pub use env::{Clock, Entropy, Env, Timestamp};
 pub use error::{Code, FieldViolation, ServiceError, Violations};
 pub use id::{
-    AccountId, AgentId, ApiKeyId, AttestationId, DepositId, EscrowId, EventId, IdError, SessionId, TaskId,
-    TransferId, TypedId, WithdrawalId,
+    AccountId, AgentId, ApiKeyId, AttestationId, DepositId, EscrowId, EventId, IdError, LiabilitiesId,
+    SessionId, TaskId, TransferId, TypedId, WithdrawalId,
 };
 pub use money::{Msat, MsatError};
 

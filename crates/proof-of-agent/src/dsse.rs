@@ -92,12 +92,20 @@ pub fn statement_digest(payload: &[u8]) -> Digest {
 impl Envelope {
     /// Signs a statement with the key of the signer that it names.
     pub fn sign(statement: &Statement, key: &SigningKey) -> Result<Self, EnvelopeError> {
-        let signer = statement.context().signer;
+        Self::sign_payload(statement.payload(), statement.context().signer, key)
+    }
+
+    /// Signs any in-toto statement with the key of the signer that it names.
+    pub(crate) fn sign_payload(
+        payload: &[u8],
+        signer: DidKey,
+        key: &SigningKey,
+    ) -> Result<Self, EnvelopeError> {
         if DidKey::of(key) != signer {
             return Err(EnvelopeError::WrongKey(signer));
         }
-        let signature = key.sign(&pae(PAYLOAD_TYPE, statement.payload()));
-        Ok(Self::assemble(statement, signature.to_bytes().to_vec()))
+        let signature = key.sign(&pae(PAYLOAD_TYPE, payload));
+        Ok(Self::assemble(payload, signer, signature.to_bytes().to_vec()))
     }
 
     /// An envelope around a signature that was made elsewhere, such as in a hardware key, over
@@ -107,14 +115,14 @@ impl Envelope {
         if !signer.verifies(&statement.pae(), signature) {
             return Err(EnvelopeError::BadSignature(signer));
         }
-        Ok(Self::assemble(statement, signature.to_vec()))
+        Ok(Self::assemble(statement.payload(), signer, signature.to_vec()))
     }
 
-    fn assemble(statement: &Statement, sig: Vec<u8>) -> Self {
+    fn assemble(payload: &[u8], signer: DidKey, sig: Vec<u8>) -> Self {
         Self {
             payload_type: PAYLOAD_TYPE.to_owned(),
-            payload: statement.payload().to_vec(),
-            signatures: vec![Signature { keyid: statement.context().signer.to_string(), sig }],
+            payload: payload.to_vec(),
+            signatures: vec![Signature { keyid: signer.to_string(), sig }],
         }
     }
 
@@ -138,10 +146,7 @@ impl Envelope {
     /// Verifies the signature of the signer that the statement names, and returns the statement. Other
     /// signatures are ignored. It does not say whether that signer may be trusted: the chain does.
     pub fn open(&self) -> Result<Statement, EnvelopeError> {
-        self.check_limits()?;
-        if self.payload_type != PAYLOAD_TYPE {
-            return Err(EnvelopeError::PayloadType);
-        }
+        self.check_type()?;
         let statement = Statement::parse(&self.payload)?;
         self.signature_of(&statement)?;
         Ok(statement)
@@ -171,14 +176,24 @@ impl Envelope {
 
     /// The signature of the statement's signer that holds. A broken one beside it does no harm.
     pub(crate) fn signature_of(&self, statement: &Statement) -> Result<&Signature, EnvelopeError> {
-        let signer = statement.context().signer;
+        self.signature_by(statement.context().signer, statement.payload())
+    }
+
+    /// The same of any in-toto statement.
+    pub(crate) fn signature_by(&self, signer: DidKey, payload: &[u8]) -> Result<&Signature, EnvelopeError> {
         let keyid = signer.to_string();
         let mut named = self.signatures.iter().filter(|signature| signature.keyid == keyid).peekable();
         named.peek().ok_or(EnvelopeError::SignerMissing(signer))?;
-        let pae = statement.pae();
+        let pae = pae(PAYLOAD_TYPE, payload);
         named
             .find(|signature| signer.verifies(&pae, &signature.sig))
             .ok_or(EnvelopeError::BadSignature(signer))
+    }
+
+    /// Whether it is an envelope around an in-toto statement.
+    pub(crate) fn check_type(&self) -> Result<(), EnvelopeError> {
+        self.check_limits()?;
+        if self.payload_type == PAYLOAD_TYPE { Ok(()) } else { Err(EnvelopeError::PayloadType) }
     }
 
     fn check_limits(&self) -> Result<(), EnvelopeError> {

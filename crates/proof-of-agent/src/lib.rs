@@ -7,6 +7,7 @@ pub mod did;
 mod digest;
 pub mod dsse;
 mod json;
+pub mod liabilities;
 pub mod statement;
 pub mod tlog;
 pub mod trust;
@@ -18,6 +19,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, LogKey};
 pub use did::{DidError, DidKey};
 pub use digest::{Digest, DigestError};
 pub use dsse::{Envelope, EnvelopeError, Signature};
+pub use liabilities::{BalanceProof, LiabilitiesError, VerifiedBalance, verify_balance};
 pub use statement::{
     AgentKeyState, Author, Body, Content, Context, Criterion, Decision, DecisionKind, Kind, Nonce, Rail,
     ReleasePolicy, Role, Settlement, SettlementKind, Statement, StatementError, Subject, SubjectName,

@@ -2,13 +2,22 @@
 
 use crate::did::DidKey;
 use crate::digest::Digest;
-use crate::dsse::{Envelope, EnvelopeError};
+use crate::dsse::{Envelope, EnvelopeError, Signature};
 use crate::statement::{Kind, Statement};
 
 /// The version of the encoding.
 const VERSION: u8 = 1;
 /// Bytes of an encoded entry: version, kind, two digests, and the length of the reserved field.
 pub const ENTRY_BYTES: usize = 1 + 1 + Digest::LENGTH + Digest::LENGTH + 2;
+
+/// What kind of statement a leaf is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// A statement of a task's receipt.
+    Receipt(Kind),
+    /// What the platform owes: see [`liabilities`](crate::liabilities).
+    Liabilities,
+}
 
 /// One leaf of the log.
 ///
@@ -17,7 +26,7 @@ pub const ENTRY_BYTES: usize = 1 + 1 + Digest::LENGTH + Digest::LENGTH + 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEntry {
     /// The kind of the statement.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The digest of the statement: SHA-256 of its PAE.
     pub statement: Digest,
     /// SHA-256 over the required signers' public keys (32 bytes) and signatures (64 bytes), pair after pair in
@@ -30,6 +39,29 @@ pub struct LogEntry {
 #[error("not a log entry of version {VERSION}")]
 pub struct EntryError;
 
+// === impl EntryKind ===
+
+impl EntryKind {
+    /// The number of liabilities: those of receipts are 1 to 6.
+    const LIABILITIES: u8 = 7;
+
+    /// The number that stands in a log entry.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Receipt(kind) => kind.number(),
+            Self::Liabilities => Self::LIABILITIES,
+        }
+    }
+
+    /// The kind of a number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        if number == Self::LIABILITIES {
+            return Some(Self::Liabilities);
+        }
+        Kind::from_number(number).map(Self::Receipt)
+    }
+}
+
 // === impl LogEntry ===
 
 impl LogEntry {
@@ -41,12 +73,18 @@ impl LogEntry {
     /// The entry of an envelope that was opened already.
     pub(crate) fn of_opened(envelope: &Envelope, statement: &Statement) -> Result<Self, EnvelopeError> {
         let signature = envelope.signature_of(statement)?;
-        let pair = (statement.context().signer, signature.sig.as_slice());
-        Ok(Self {
-            kind: statement.kind(),
-            statement: statement.digest(),
-            signatures: digest_of_pairs(&[pair]),
-        })
+        let signer = statement.context().signer;
+        Ok(Self::signed(EntryKind::Receipt(statement.kind()), statement.digest(), signer, signature))
+    }
+
+    /// The entry of a statement of what the platform owes, whose signature is verified.
+    pub fn of_liabilities(envelope: &Envelope) -> Result<Self, EnvelopeError> {
+        let (signer, signature) = crate::liabilities::signature_of(envelope)?;
+        Ok(Self::signed(EntryKind::Liabilities, envelope.digest(), signer, signature))
+    }
+
+    fn signed(kind: EntryKind, statement: Digest, signer: DidKey, signature: &Signature) -> Self {
+        Self { kind, statement, signatures: digest_of_pairs(&[(signer, signature.sig.as_slice())]) }
     }
 
     /// The bytes of the leaf.
@@ -62,7 +100,7 @@ impl LogEntry {
     /// Reads the bytes of a leaf.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
         let bytes: &[u8; ENTRY_BYTES] = bytes.try_into().map_err(|_| EntryError)?;
-        let kind = Kind::from_number(bytes[1]).filter(|_| bytes[0] == VERSION && bytes[66..] == [0, 0]);
+        let kind = EntryKind::from_number(bytes[1]).filter(|_| bytes[0] == VERSION && bytes[66..] == [0, 0]);
         Ok(Self {
             kind: kind.ok_or(EntryError)?,
             statement: Digest::try_from(&bytes[2..34]).map_err(|_| EntryError)?,

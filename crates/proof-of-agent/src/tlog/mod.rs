@@ -10,7 +10,7 @@ mod verify;
 
 use std::collections::HashMap;
 
-pub use entry::{ENTRY_BYTES, EntryError, LogEntry};
+pub use entry::{ENTRY_BYTES, EntryError, EntryKind, LogEntry};
 pub use proof::{
     consistency_proof, inclusion_proof, new_nodes_for_append, nodes_needed_for_append,
     nodes_needed_for_consistency, nodes_needed_for_inclusion, nodes_needed_for_root, root,

@@ -192,7 +192,7 @@ fn an_entry_reads_back_and_covers_statement_and_signature() {
     let mut pair = world.agent.verifying_key().to_bytes().to_vec();
     pair.extend_from_slice(&world.sign(&paid[2]).signatures()[0].sig);
     assert_eq!(entry.signatures, Digest::of(&pair));
-    for (place, to) in [(0, 2), (1, 0), (1, 7), (66, 1), (67, 1)] {
+    for (place, to) in [(0, 2), (1, 0), (1, 8), (66, 1), (67, 1)] {
         let mut changed = bytes;
         changed[place] = to;
         assert!(LogEntry::decode(&changed).is_err());
