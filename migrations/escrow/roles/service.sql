@@ -14,3 +14,5 @@ GRANT INSERT ON events_published TO :role;
 GRANT UPDATE ON events_head TO :role;
 GRANT UPDATE ON payout_switch TO :role;
 GRANT INSERT, UPDATE ON payout_destinations, idempotency_records TO :role;
+GRANT INSERT, UPDATE ON reconciliation, reconciliation_flows TO :role;
+GRANT INSERT, UPDATE, DELETE ON reconciliation_waiting TO :role;

@@ -38,6 +38,8 @@ pub struct Config {
     pub payouts: PayoutConfig,
     /// The way out to the hosts of Lightning addresses.
     pub egress: EgressConfig,
+    /// The ledger against the node.
+    pub reconciliation: ReconciliationConfig,
 }
 
 /// Deposits.
@@ -212,6 +214,37 @@ impl HoldConfig {
     }
 }
 
+/// The ledger against the node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReconciliationConfig {
+    /// How often, in seconds, 1 to 60: a difference pauses payouts within a minute. Default 60.
+    pub every_seconds: u32,
+    /// How often everything is read from the beginning, in seconds, at least 60. Default 86,400.
+    pub full_every_seconds: u32,
+    /// How long what the node has received or sent may wait to be booked before it is a difference, in seconds. Default 30.
+    pub grace_seconds: u32,
+    /// After how long without a whole look somebody is told, in seconds. Default 300.
+    pub stale_seconds: u32,
+    /// How long the node may take to list a page, in milliseconds. Default 20,000.
+    pub call_timeout_ms: u64,
+}
+
+// === impl ReconciliationConfig ===
+
+impl ReconciliationConfig {
+    /// Refuses what is out of its bounds.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if !(1..=60).contains(&self.every_seconds) {
+            return Err("reconciliation.every_seconds must be 1 to 60".to_owned());
+        }
+        if self.full_every_seconds < 60 {
+            return Err("reconciliation.full_every_seconds must be at least 60".to_owned());
+        }
+        Ok(())
+    }
+}
+
 // === Defaults ===
 
 impl Default for Config {
@@ -226,6 +259,7 @@ impl Default for Config {
             holds: HoldConfig::default(),
             payouts: PayoutConfig::default(),
             egress: EgressConfig::default(),
+            reconciliation: ReconciliationConfig::default(),
         }
     }
 }
@@ -275,5 +309,16 @@ impl Default for HoldConfig {
 impl Default for PayoutConfig {
     fn default() -> Self {
         Self { change_delay_seconds: 86_400, automatic_poll_ms: 10_000 }
+    }
+}
+impl Default for ReconciliationConfig {
+    fn default() -> Self {
+        Self {
+            every_seconds: 60,
+            full_every_seconds: 86_400,
+            grace_seconds: 30,
+            stale_seconds: 300,
+            call_timeout_ms: 20_000,
+        }
     }
 }

@@ -79,6 +79,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
 /// Where the node or the database does not answer, or cannot be used.
 pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Result<App, BuildError> {
     poa_chassis::failpoint::arm::<Failpoint>()?;
+    config.reconciliation.check()?;
     metrics::describe();
     config.holds.check()?;
     config.withdrawals.check()?;
@@ -113,6 +114,7 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
     };
     metrics::payouts_paused(switch.paused);
     latches.iter().for_each(poa_chassis::Latch::ready);
+    let (reconciler, rounds) = worker::reconciliation::channel();
     let simulated = faucet.is_some();
     let limits = config.server.limits.clone();
     let service = Arc::new(Service::new(Parts {
@@ -127,9 +129,10 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
         faucet,
         preimages,
         events,
+        reconciler,
         latches,
     }));
-    worker::spawn(&service, dispatcher, &deps.lifecycle);
+    worker::spawn(&service, dispatcher, rounds, &deps.lifecycle);
 
     let rpc = Rpc::new(service);
     let mut routes = Routes::new(

@@ -2,10 +2,11 @@
 
 use ::metrics::Unit::Count;
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
-use poa_common::ServiceError as _;
+use poa_common::{Msat, ServiceError as _};
 use poa_payment::Outcome;
 
 use crate::domain::command::Reply;
+use crate::domain::reconciliation::Report;
 use crate::error::Error;
 
 /// Commands of the ledger. Labels `command`, and `result`: `ok` or the reason of the error.
@@ -40,6 +41,14 @@ pub const NODE_FAILURES: &str = "poa_escrow_node_failures_total";
 pub const ALARMS: &str = "poa_escrow_alarms_total";
 /// Rows that break an invariant, at the last audit.
 pub const AUDIT_VIOLATIONS: &str = "poa_escrow_audit_violations";
+/// Rounds of the reconciliation. Label `result`: `clean`, `differs`, `unfinished` or `failed`.
+pub const RECONCILIATIONS: &str = "poa_escrow_reconciliations_total";
+/// Differences between node and ledger, at the last round.
+pub const DRIFTS: &str = "poa_escrow_reconciliation_differences";
+/// What the node holds for what is owed, in msat, at the last round.
+pub const ASSETS: &str = "poa_escrow_assets_msat";
+/// What is owed to users, in msat, at the last round.
+pub const LIABILITIES: &str = "poa_escrow_liabilities_msat";
 
 /// Describes all of them to the recorder. Called once at start.
 pub(crate) fn describe() {
@@ -62,6 +71,10 @@ pub(crate) fn describe() {
     describe_counter!(AUTOMATIC_PAYOUTS, Count, "automatic payouts that were tried, by result");
     describe_counter!(NODE_FAILURES, Count, "calls of the node that failed, by call");
     describe_counter!(ALARMS, Count, "what cannot be and was seen: look at once");
+    describe_counter!(RECONCILIATIONS, Count, "rounds of the reconciliation, by result");
+    describe_gauge!(DRIFTS, Count, "differences between node and ledger, at the last round");
+    describe_gauge!(ASSETS, Count, "what the node holds for what is owed, in msat");
+    describe_gauge!(LIABILITIES, Count, "what is owed to users, in msat");
     describe_gauge!(AUDIT_VIOLATIONS, Count, "rows that break an invariant, at the last audit");
 }
 
@@ -128,4 +141,23 @@ pub(crate) fn alarm(what: &'static str) {
 
 pub(crate) fn audited(violations: i64) {
     gauge!(AUDIT_VIOLATIONS).set(f64::from(i32::try_from(violations).unwrap_or(i32::MAX)));
+}
+
+pub(crate) fn reconciled(result: &'static str) {
+    counter!(RECONCILIATIONS, "result" => result).increment(1);
+}
+
+pub(crate) fn reconciliation(report: &Report) {
+    gauge!(DRIFTS).set(f64::from(u32::try_from(report.drift_count).unwrap_or(u32::MAX)));
+    if let Some(assets) = report.assets {
+        gauge!(ASSETS).set(float(assets));
+        gauge!(LIABILITIES).set(float(report.liabilities));
+    }
+}
+
+/// An amount as a gauge takes it: exact up to 2^53 msat, which are 90,000 bitcoin.
+fn float(amount: Msat) -> f64 {
+    let msat = u64::try_from(amount.get()).unwrap_or(0);
+    let part = |shift: u32| f64::from(u32::try_from((msat >> shift) & u64::from(u32::MAX)).unwrap_or(0));
+    part(32).mul_add(4_294_967_296.0, part(0))
 }

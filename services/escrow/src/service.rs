@@ -18,6 +18,7 @@ use crate::fees::FeeBook;
 use crate::preimages::Preimages;
 use crate::store::ledger::Ledger;
 use crate::trust::Trust;
+use crate::worker::reconciliation::Reconciler;
 
 /// Changes of deposits that a slow stream may be behind before it reads its row anew.
 const CHANGES: usize = 1_024;
@@ -56,6 +57,8 @@ pub(crate) struct Service {
     pub(crate) streams: Arc<Semaphore>,
     /// None where the node makes no hold invoices.
     pub(crate) preimages: Option<Preimages>,
+    /// Asks for the ledger to be held against the node.
+    pub(crate) reconciler: Reconciler,
     /// One audit at a time: it reads everything.
     pub(crate) audits: Semaphore,
     /// Keep the server ready as long as this lives.
@@ -75,6 +78,7 @@ pub(crate) struct Parts {
     pub(crate) faucet: Option<SimulatedNode>,
     pub(crate) preimages: Option<Preimages>,
     pub(crate) events: Events,
+    pub(crate) reconciler: Reconciler,
     pub(crate) latches: [Latch; 2],
 }
 
@@ -94,6 +98,7 @@ impl Service {
             faucet,
             preimages,
             events,
+            reconciler,
             latches,
         } = parts;
         Self {
@@ -117,6 +122,7 @@ impl Service {
             provider,
             node,
             faucet,
+            reconciler,
             _latches: latches,
         }
     }

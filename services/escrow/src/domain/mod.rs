@@ -15,6 +15,7 @@ pub(crate) mod internal;
 pub(crate) mod invoice;
 pub(crate) mod mandate;
 pub(crate) mod postings;
+pub(crate) mod reconciliation;
 pub(crate) mod refusal;
 pub(crate) mod release;
 pub(crate) mod withdrawal;

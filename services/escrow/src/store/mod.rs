@@ -10,6 +10,7 @@ pub(crate) mod hold_invoices;
 pub(crate) mod ledger;
 pub(crate) mod payout_destinations;
 pub(crate) mod payout_switch;
+pub(crate) mod reconciliation;
 pub(crate) mod withdrawals;
 
 use poa_storage::Error;

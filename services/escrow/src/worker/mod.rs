@@ -7,6 +7,7 @@ pub(crate) mod dispatch;
 pub(crate) mod holds;
 mod internal;
 mod payouts;
+pub(crate) mod reconciliation;
 mod tracks;
 
 use std::sync::Arc;
@@ -15,18 +16,20 @@ use std::time::Duration;
 use poa_chassis::Lifecycle;
 
 use self::dispatch::Dispatcher;
+use self::reconciliation::Rounds;
 use crate::service::Service;
 
 /// How long a lookup may take: a node that hangs is asked again later.
 const LOOKUP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts all workers. They end with the process.
-pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, lifecycle: &Lifecycle) {
+pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, rounds: Rounds, lifecycle: &Lifecycle) {
     let stopping = lifecycle.stopping();
     lifecycle.spawn("deposit hints", deposits::follow(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("deposit poll", deposits::poll(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("simulated chain", chain::grow(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("hold invoices", holds::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("automatic payouts", automatic::run(Arc::clone(service), stopping.clone()));
-    lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping));
+    lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping.clone()));
+    lifecycle.spawn("reconciliation", rounds.run(Arc::clone(service), stopping));
 }

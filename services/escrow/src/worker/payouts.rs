@@ -138,6 +138,11 @@ impl Payouts {
         }
         let node = self.node().await?;
         let mut room = usize::try_from(max_in_flight).unwrap_or(usize::MAX).saturating_sub(in_flight);
+        // A database that was restored from a backup does not know what it has sent since: the first round after a start
+        // sees that, before anything is sent.
+        if !self.service.reconciler.has_looked() {
+            room = 0;
+        }
         for withdrawal in live {
             if looks.len() >= MAX_TASKS {
                 break;

@@ -24,6 +24,7 @@ mod pause;
 mod payee;
 mod payouts;
 mod reads;
+mod reconciliation;
 mod refund;
 mod replace;
 mod restart;

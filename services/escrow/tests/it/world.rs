@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
+use futures_util::future::BoxFuture;
 use poa_chassis::client::{PeerChannel, Peers};
 use poa_chassis::keyring::{self, Keyring};
 use poa_chassis::token::{AccessClaims, sign_access};
@@ -13,7 +14,8 @@ use poa_chassis::{AdminServer, Deps, InProcess, Lifecycle, Readiness, Target, ru
 use poa_common::{AccountId, Env, TypedId};
 use poa_escrow::Config;
 use poa_escrow::lightning::{Dispatcher, Lightning};
-use poa_payment::simulated::{OpenError, Options, SimulatedNode};
+use poa_payment::simulated::{OpenError, Options, SimulatedNode, SimulatedPayer};
+use poa_payment::{Outcome, PayIntent, Payer};
 use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient;
 use poa_proto::escrow::v1::escrow_internal_service_client::EscrowInternalServiceClient;
 use poa_proto::escrow::v1::escrow_service_client::EscrowServiceClient;
@@ -55,12 +57,22 @@ pub(crate) struct World {
 
 struct Running {
     node: SimulatedNode,
+    payer: Arc<SimulatedPayer>,
     pipe: InProcess,
     admin: InProcess,
     lifecycle: Lifecycle,
     tasks: [JoinHandle<()>; 2],
     /// The service's own: what is dropped with it is dropped as by a crash.
     runtime: Option<Runtime>,
+}
+
+/// The node's one payer, in the service's hand and in the test's.
+struct Shared(Arc<SimulatedPayer>);
+
+impl Payer for Shared {
+    fn pay(&self, intent: PayIntent) -> BoxFuture<'_, Outcome> {
+        self.0.pay(intent)
+    }
 }
 
 /// Somebody with an account.
@@ -135,6 +147,12 @@ impl World {
         replica
     }
 
+    /// Lets the next start use another database.
+    pub(crate) fn restore(&mut self, url: String) {
+        self.config.database = DatabaseConfig::new(url.clone());
+        self.url = url;
+    }
+
     /// Changes the configuration of the next start.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Config)) {
         change(&mut self.config);
@@ -158,7 +176,8 @@ impl World {
             lifecycle: Lifecycle::default(),
             readiness: Readiness::default(),
         };
-        let lightning = Lightning::simulated(node.clone(), Dispatcher::new(payer));
+        let payer = Arc::new(payer);
+        let lightning = Lightning::simulated(node.clone(), Dispatcher::new(Shared(Arc::clone(&payer))));
         let config = self.config.clone();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let building = poa_escrow::build_on(config.clone(), deps.clone(), lightning);
@@ -177,7 +196,7 @@ impl World {
         let serving =
             runtime.spawn(async move { run_app(app, &config.server, &deps, listen).await.unwrap() });
         let tasks = [serving, admin_task];
-        self.running = Some(Running { node, pipe, admin, lifecycle, tasks, runtime: Some(runtime) });
+        self.running = Some(Running { node, payer, pipe, admin, lifecycle, tasks, runtime: Some(runtime) });
     }
 
     /// Starts the service again on another node; the file of the one before.
@@ -196,8 +215,8 @@ impl World {
 
     /// Stops the service in order, and lets go of the node.
     pub(crate) async fn stop(&mut self) {
-        let Running { node, pipe, admin, lifecycle, tasks, runtime } = self.running.take().unwrap();
-        drop((node, pipe, admin));
+        let Running { node, payer, pipe, admin, lifecycle, tasks, runtime } = self.running.take().unwrap();
+        drop((node, payer, pipe, admin));
         lifecycle.begin_drain();
         lifecycle.stop(SOON).await;
         for task in tasks {
@@ -218,6 +237,16 @@ impl World {
     /// The node.
     pub(crate) fn node(&self) -> &SimulatedNode {
         &self.running().node
+    }
+
+    /// Somebody else who spends from the node.
+    pub(crate) fn payer(&self) -> &SimulatedPayer {
+        &self.running().payer
+    }
+
+    /// The file of the node.
+    pub(crate) fn node_file(&self) -> &std::path::Path {
+        &self.node_file
     }
 
     fn peers(&self, caller: &'static str) -> Peers {
