@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use poa_common::{DepositId, Msat, Timestamp, WithdrawalId};
+use poa_common::{DepositId, EscrowId, Msat, Timestamp, WithdrawalId};
 use poa_payment::{Balance, Info, PaymentHash};
 
-use super::{deposit, withdrawal};
+use super::{deposit, escrow, withdrawal};
 
 /// Looks at which something that the node has and the journal has not may be found, and be about to be booked.
 const LOOKS: u32 = 2;
@@ -28,8 +28,10 @@ pub(crate) enum Subject {
     Unknown,
     /// A deposit.
     Deposit { id: DepositId, state: deposit::State },
-    /// A withdrawal.
-    Withdrawal { id: WithdrawalId, state: withdrawal::State },
+    /// A withdrawal; `internal`: one that the ledger itself pays, and the node never.
+    Withdrawal { id: WithdrawalId, state: withdrawal::State, internal: bool },
+    /// An escrow that a hold invoice funds.
+    Escrow { id: EscrowId, state: escrow::State },
 }
 
 /// A payment hash of which node and journal say different things.
@@ -136,34 +138,73 @@ pub(crate) fn judge(flow: &Flow, circumstances: Circumstances) -> Option<Kind> {
             Direction::In => Kind::CreditedNotReceived,
             Direction::Out => Kind::BookedNotPaid,
         }),
-        (Some(_), None) => not_booked(flow).filter(|(_, may_wait)| waited || !may_wait).map(|(kind, _)| kind),
+        (Some(_), None) => {
+            let (kind, patience) = not_booked(flow);
+            match patience {
+                Patience::None => Some(kind),
+                Patience::Grace => waited.then_some(kind),
+                Patience::Endless => None,
+            }
+        }
     }
 }
 
-/// What it is that the node has and the journal has not, and whether it may be about to be booked.
-fn not_booked(flow: &Flow) -> Option<(Kind, bool)> {
-    Some(match (flow.direction, flow.subject) {
+/// How long what the node has may wait to be booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// It never will be by itself.
+    None,
+    /// As long as it takes to notice it.
+    Grace,
+    /// As long as it takes, or for ever.
+    Endless,
+}
+
+/// What it is that the node has and the journal has not.
+fn not_booked(flow: &Flow) -> (Kind, Patience) {
+    match (flow.direction, flow.subject) {
         (Direction::In, Subject::Deposit { state, .. }) => {
-            let may_wait = match state {
-                deposit::State::Open | deposit::State::Expired => true,
+            let patience = match state {
+                deposit::State::Open | deposit::State::Expired => Patience::Grace,
                 // Credited, and not by what the node has received.
-                deposit::State::Settled => false,
+                deposit::State::Settled => Patience::None,
             };
-            (Kind::ReceivedNotCredited, may_wait)
+            (Kind::ReceivedNotCredited, patience)
         }
-        (Direction::In, Subject::Unknown | Subject::Withdrawal { .. }) => (Kind::UnknownInvoice, false),
-        (Direction::Out, Subject::Withdrawal { state, .. }) => {
-            let may_wait = match state {
-                withdrawal::State::Dispatched => true,
-                // Nothing was sent, or all was given back, or it is said to be booked: and the node has paid.
-                withdrawal::State::Reserved | withdrawal::State::Failed | withdrawal::State::Succeeded => {
-                    false
-                }
+        (Direction::In, Subject::Escrow { state, .. }) => (Kind::ReceivedNotCredited, of_hold(state)),
+        (Direction::In, Subject::Unknown | Subject::Withdrawal { .. }) => {
+            (Kind::UnknownInvoice, Patience::None)
+        }
+        (Direction::Out, Subject::Withdrawal { state, internal, .. }) => {
+            let patience = match state {
+                withdrawal::State::Dispatched if !internal => Patience::Grace,
+                // Nothing was to be sent, or all was given back, or it is said to be booked: and the node has paid.
+                withdrawal::State::Dispatched
+                | withdrawal::State::Reserved
+                | withdrawal::State::Failed
+                | withdrawal::State::Succeeded => Patience::None,
             };
-            (Kind::PaidNotBooked, may_wait)
+            (Kind::PaidNotBooked, patience)
         }
-        (Direction::Out, Subject::Unknown | Subject::Deposit { .. }) => (Kind::UnknownPayment, false),
-    })
+        (Direction::Out, Subject::Unknown | Subject::Deposit { .. } | Subject::Escrow { .. }) => {
+            (Kind::UnknownPayment, Patience::None)
+        }
+    }
+}
+
+/// How long a settled hold invoice may wait.
+fn of_hold(state: escrow::State) -> Patience {
+    match state {
+        // Settled is not yet final, and is booked once it is. What was lost on the chain is nobody's sats here.
+        escrow::State::Settling | escrow::State::FundingLost => Patience::Endless,
+        // We have not asked for it: whoever looks at it will notice.
+        escrow::State::Awaiting | escrow::State::Accepted | escrow::State::Canceling => Patience::Grace,
+        escrow::State::Canceled
+        | escrow::State::Held
+        | escrow::State::Released
+        | escrow::State::Refunded
+        | escrow::State::Void => Patience::None,
+    }
 }
 
 /// What the node holds, for what is owed: what it can send, what is on its way and may come back, and what is on the chain.
@@ -198,6 +239,7 @@ impl Subject {
             Self::Unknown => String::new(),
             Self::Deposit { id, .. } => id.to_string(),
             Self::Withdrawal { id, .. } => id.to_string(),
+            Self::Escrow { id, .. } => id.to_string(),
         }
     }
 }
@@ -309,7 +351,11 @@ mod tests {
     }
 
     fn withdrawal(state: withdrawal::State) -> Subject {
-        Subject::Withdrawal { id: WithdrawalId::from_uuid(Uuid::from_u128(1)), state }
+        Subject::Withdrawal { id: WithdrawalId::from_uuid(Uuid::from_u128(1)), state, internal: false }
+    }
+
+    fn escrow(state: escrow::State) -> Subject {
+        Subject::Escrow { id: EscrowId::from_uuid(Uuid::from_u128(1)), state }
     }
 
     fn flow(direction: Direction, node: Option<i64>, ledger: Option<i64>, subject: Subject) -> Flow {
@@ -341,6 +387,9 @@ mod tests {
             (flow(Out, Some(5), None, withdrawal(Reserved)), Kind::PaidNotBooked),
             (flow(Out, Some(5), None, withdrawal(Failed)), Kind::PaidNotBooked),
             (flow(Out, Some(5), None, Subject::Unknown), Kind::UnknownPayment),
+            (flow(In, Some(5), None, escrow(escrow::State::Canceled)), Kind::ReceivedNotCredited),
+            (flow(In, Some(5), None, escrow(escrow::State::Held)), Kind::ReceivedNotCredited),
+            (flow(In, None, Some(5), escrow(escrow::State::Held)), Kind::CreditedNotReceived),
             (
                 Flow { node_rows: 2, ..flow(Out, Some(10), Some(5), withdrawal(Succeeded)) },
                 Kind::NodePaidTwice,
@@ -366,6 +415,21 @@ mod tests {
                 assert_eq!(judge(&flow, CALM), drift.then_some(kind), "{flow:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_settled_hold_invoice_waits_for_its_finality_however_long() {
+        let forever = Duration::from_secs(1_000_000);
+        for state in [escrow::State::Settling, escrow::State::FundingLost] {
+            let flow = Flow { looks: 999, age: forever, ..flow(Direction::In, Some(5), None, escrow(state)) };
+            assert_eq!(judge(&flow, CALM), None, "{state:?}");
+        }
+        let internal = Subject::Withdrawal {
+            id: WithdrawalId::from_uuid(Uuid::from_u128(1)),
+            state: withdrawal::State::Dispatched,
+            internal: true,
+        };
+        assert_eq!(judge(&flow(Direction::Out, Some(5), None, internal), CALM), Some(Kind::PaidNotBooked));
     }
 
     #[test]

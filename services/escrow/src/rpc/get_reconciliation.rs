@@ -10,6 +10,7 @@ use super::convert;
 use crate::domain::reconciliation::Report;
 use crate::error::Error;
 use crate::service::Service;
+use crate::store::payout_switch::{self, Switch};
 use crate::worker::reconciliation::Trouble;
 
 pub(super) async fn handle(
@@ -24,10 +25,11 @@ pub(super) async fn handle(
         Trouble::Database => Error::Storage(poa_storage::Error::Busy),
         Trouble::Overtaken | Trouble::TooLong => Error::Chassis(Chassis::Overloaded),
     })?;
-    Ok(GetReconciliationResponse { reconciliation: Some(shown(service, &report)) })
+    let switch = payout_switch::read(&service.db).await?;
+    Ok(GetReconciliationResponse { reconciliation: Some(shown(service, &report, &switch)) })
 }
 
-fn shown(service: &Service, report: &Report) -> Reconciliation {
+fn shown(service: &Service, report: &Report, switch: &Switch) -> Reconciliation {
     let drifts = report.drifts.iter().map(|drift| Drift {
         kind: drift.kind.as_str().to_owned(),
         payment_hash: drift.hash.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default(),
@@ -42,14 +44,14 @@ fn shown(service: &Service, report: &Report) -> Reconciliation {
         assets_msat: report.assets.unwrap_or(poa_common::Msat::ZERO).get(),
         liabilities_msat: report.liabilities.get(),
         compared: i64::try_from(report.compared).unwrap_or(i64::MAX),
-        payouts: None,
+        payouts: Some(convert::payout_switch(switch)),
         reconcile_time: Some(convert::timestamp(report.time)),
         full: report.full,
         node: Some(NodeStatus {
             node_id: report.node.node.as_bytes().to_vec(),
             height: i32::try_from(report.node.height).unwrap_or(i32::MAX),
             synced: report.node.synced,
-            hold_invoices: service.provider.hold_invoices().is_some(),
+            hold_invoices: service.config.holds.enabled && service.provider.hold_invoices().is_some(),
         }),
     }
 }

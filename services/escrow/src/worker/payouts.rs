@@ -120,6 +120,9 @@ impl Payouts {
         let live = withdrawals::live(&self.service.db, room).await?;
         let paused = payout_switch::read(&self.service.db).await?.paused;
         metrics::payouts_paused(paused);
+        // A database that was restored from a backup does not know what it has sent since: the first round of the
+        // reconciliation after a start sees that, and nothing new begins before it.
+        let waits = paused || !self.service.reconciler.has_looked();
         let now = self.service.env.now();
         let expired = withdrawals::unsent_expired(&self.service.db, now, i64::from(PASS)).await?;
         let in_flight = live.iter().filter(|row| is_in_flight(row)).count();
@@ -138,11 +141,6 @@ impl Payouts {
         }
         let node = self.node().await?;
         let mut room = usize::try_from(max_in_flight).unwrap_or(usize::MAX).saturating_sub(in_flight);
-        // A database that was restored from a backup does not know what it has sent since: the first round after a start
-        // sees that, before anything is sent.
-        if !self.service.reconciler.has_looked() {
-            room = 0;
-        }
         for withdrawal in live {
             if looks.len() >= MAX_TASKS {
                 break;
@@ -150,7 +148,7 @@ impl Payouts {
             let is_new = withdrawal.state == State::Reserved;
             // What the ledger pays takes no room at the node.
             let takes_room = is_new && withdrawal.deposit.is_none();
-            if (is_new && paused) || (takes_room && room == 0) {
+            if (is_new && waits) || (takes_room && room == 0) {
                 continue;
             }
             let Some(since_sent) = tracks.take(withdrawal.id, Instant::now()) else { continue };

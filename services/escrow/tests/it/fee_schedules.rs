@@ -263,3 +263,25 @@ async fn only_task_asks_for_quotes() {
         assert_eq!(refusal(world.internal().quote_fee(wrong).await).1, "FIELDS_INVALID");
     }
 }
+
+#[tokio::test]
+async fn the_audit_names_an_escrow_whose_fee_was_never_in_force() {
+    let world = world().await;
+    let payer = world.rich(1_000_000).await;
+    set(&world, ALL, 300, None).await.unwrap();
+    set(&world, Some(payer.account), 200, None).await.unwrap();
+    world.clock.advance(Duration::from_secs(900));
+    let payer = world.again(&payer);
+    hold(&world, &job_at(&world, &payer, 200)).await.unwrap();
+    world.assert_sound().await;
+    let mut sql = world.sql().await;
+    for (points, sound) in [(300, false), (250, false), (200, true)] {
+        let change =
+            "UPDATE escrows SET fee_basis_points = $1, fee_msat = div(amount_msat::numeric * $1, 10000),
+                                         payee_msat = amount_msat - div(amount_msat::numeric * $1, 10000)";
+        sqlx::query(change).bind(points).execute(&mut sql).await.unwrap();
+        let broken = world.audit().await.checks.into_iter().filter(|check| check.violations > 0);
+        let expected: &[&str] = if sound { &[] } else { &["escrows_have_a_fee_that_was_in_force"] };
+        assert_eq!(broken.map(|check| check.name).collect::<Vec<_>>(), expected, "{points}");
+    }
+}

@@ -65,12 +65,14 @@ macro_rules! journal_check {
 
 // The macros above are theirs too.
 mod escrows;
+mod fees;
 mod hold_invoices;
 mod journal;
 mod payments;
 
 /// All of them, by what they are about.
-const GROUPS: [&[Invariant]; 4] = [journal::CHECKS, escrows::CHECKS, hold_invoices::CHECKS, payments::CHECKS];
+const GROUPS: [&[Invariant]; 5] =
+    [journal::CHECKS, escrows::CHECKS, fees::CHECKS, hold_invoices::CHECKS, payments::CHECKS];
 
 /// How long an audit may take: it reads everything, and the method's own deadline is a minute.
 const LIMIT: Duration = Duration::from_secs(55);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poa_common::{DepositId, Msat, Timestamp, TypedId as _, WithdrawalId};
+use poa_common::{DepositId, EscrowId, Msat, Timestamp, TypedId as _, WithdrawalId};
 use poa_storage::{Database, Error, Tx};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row as _};
@@ -13,7 +13,7 @@ use super::lists::hash_of;
 use super::{State, lock};
 use crate::domain::account::Owner;
 use crate::domain::reconciliation::{Direction, Flow, Subject};
-use crate::domain::{deposit, withdrawal};
+use crate::domain::{deposit, escrow, withdrawal};
 use crate::store::corrupt;
 
 /// How long it may take.
@@ -142,10 +142,13 @@ async fn differing(tx: &mut Tx, close: &Close) -> Result<Vec<Flow>, Error> {
     let rows = sqlx::query(
         "SELECT f.direction, f.payment_hash, f.node_msat, cardinality(f.node_places) AS node_rows, f.ledger_msat,
                 f.ledger_sequence, f.looks, f.first_look_at,
-                d.id AS deposit_id, d.state AS deposit_state, w.id AS withdrawal_id, w.state AS withdrawal_state
+                d.id AS deposit_id, d.state AS deposit_state, w.id AS withdrawal_id, w.state AS withdrawal_state,
+                w.deposit_id IS NOT NULL AS internal, e.id AS escrow_id, e.state AS escrow_state
          FROM reconciliation_flows f
          LEFT JOIN deposits d ON f.direction = 'in' AND d.payment_hash = f.payment_hash
          LEFT JOIN withdrawals w ON f.direction = 'out' AND w.payment_hash = f.payment_hash
+         LEFT JOIN hold_invoices h ON f.direction = 'in' AND h.payment_hash = f.payment_hash
+         LEFT JOIN escrows e ON e.id = h.escrow_id
          WHERE f.node_msat IS DISTINCT FROM f.ledger_msat AND f.explained IS NULL
          ORDER BY f.first_look_at, f.direction, f.payment_hash LIMIT $1",
     )
@@ -189,7 +192,13 @@ fn subject(row: &PgRow) -> Result<Subject, Error> {
     if let Some(id) = id("withdrawal_id")? {
         let state = withdrawal::State::parse(row.try_get("withdrawal_state")?);
         let state = state.ok_or_else(|| corrupt("the state of a withdrawal"))?;
-        return Ok(Subject::Withdrawal { id: WithdrawalId::from_uuid(id), state });
+        let internal = row.try_get("internal")?;
+        return Ok(Subject::Withdrawal { id: WithdrawalId::from_uuid(id), state, internal });
+    }
+    if let Some(id) = id("escrow_id")? {
+        let state = escrow::State::parse(row.try_get("escrow_state")?);
+        let state = state.ok_or_else(|| corrupt("the state of an escrow"))?;
+        return Ok(Subject::Escrow { id: EscrowId::from_uuid(id), state });
     }
     Ok(Subject::Unknown)
 }

@@ -46,12 +46,13 @@ pub(super) async fn read_to_end(tx: &mut Tx, mut state: State) -> Result<i64, Er
 /// Reads the next page: the place of its last posting, and how many there were.
 async fn page(tx: &mut Tx, state: &State) -> Result<(i64, i64), Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT p.sequence, p.available_msat, coalesce(d.payment_hash, w.payment_hash)
+        "SELECT p.sequence, p.available_msat, coalesce(d.payment_hash, w.payment_hash, h.payment_hash)
          FROM (SELECT sequence, transfer_id, available_msat FROM postings
                WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3) p
          JOIN transfers t ON t.id = p.transfer_id
          LEFT JOIN deposits d ON t.kind = 'deposit' AND d.id = t.subject
          LEFT JOIN withdrawals w ON t.kind = 'withdraw' AND w.id = t.subject
+         LEFT JOIN hold_invoices h ON t.kind = 'fund' AND h.escrow_id = t.subject
          ORDER BY p.sequence",
     )
     .bind(Owner::Lightning.uuid())

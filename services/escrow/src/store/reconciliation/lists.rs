@@ -87,6 +87,7 @@ async fn note_done(tx: &mut Tx, state: &State, page: &Page) -> Result<(), Error>
          FROM unnest($4::bytea[], $5::bigint[], $6::bigint[]) AS given (hash, place, msat)
          WHERE given.place > $7
              OR $1 = 'in' AND EXISTS (SELECT FROM deposits d WHERE d.payment_hash = given.hash)
+             OR $1 = 'in' AND EXISTS (SELECT FROM hold_invoices h WHERE h.payment_hash = given.hash)
              OR $1 = 'out' AND EXISTS (SELECT FROM withdrawals w WHERE w.payment_hash = given.hash)
          GROUP BY given.hash
          ON CONFLICT ON CONSTRAINT reconciliation_flows_pkey DO UPDATE SET
@@ -156,7 +157,7 @@ async fn import(tx: &mut Tx, state: &State, page: &Page) -> Result<(), Error> {
     }
     let imported = sqlx::query(
         "UPDATE withdrawals SET state = 'dispatched', node_id = $2, deadline = invoice_expires_at, dispatches = 1
-         WHERE payment_hash = ANY($1) AND state = 'reserved'",
+         WHERE payment_hash = ANY($1) AND state = 'reserved' AND deposit_id IS NULL",
     )
     .bind(hashes)
     .bind(state.node.as_bytes().as_slice())

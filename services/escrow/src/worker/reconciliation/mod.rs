@@ -18,6 +18,7 @@ pub(crate) use round::Trouble;
 use crate::domain::reconciliation::Report;
 use crate::metrics;
 use crate::service::Service;
+use crate::store::payout_switch;
 use round::round;
 
 /// Questions that may wait for a round. They share it, so that more is a flood.
@@ -201,14 +202,11 @@ async fn tell(service: &Service, report: &Report) {
             "node and ledger differ"
         );
     }
-    if let Err(error) = pause(service, &reason).await {
-        metrics::alarm("payouts_not_paused");
-        tracing::error!(%error, "payouts cannot be paused");
+    match payout_switch::pause(&service.db, &reason, service.env.now()).await {
+        Ok(switch) => metrics::payouts_paused(switch.paused),
+        Err(error) => {
+            metrics::alarm("payouts_not_paused");
+            tracing::error!(%error, "payouts cannot be paused");
+        }
     }
-}
-
-/// Pauses payouts.
-async fn pause(_service: &Service, reason: &str) -> Result<(), poa_storage::Error> {
-    tracing::error!(reason, "payouts are to be paused");
-    Ok(())
 }

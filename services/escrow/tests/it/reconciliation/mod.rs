@@ -1,19 +1,23 @@
 //! GetReconciliation and the rounds behind it: node and ledger say the same of every payment hash, or somebody hears of it.
 
+mod lists;
+mod node;
+
 use std::time::Duration;
 
 use poa_common::Msat;
 use poa_payment::simulated::{
-    Answer, Fault, ListFault, OutsideInvoice, PayEffect, Resolution, SimulatedNode,
+    Answer, Fault, FinalityFault, OutsideInvoice, PayEffect, Resolution, SimulatedNode,
 };
 use poa_payment::{Invoice, NewInvoice, Outcome, PayIntent, Payer as _, PaymentHash, Provider as _};
 use poa_proto::escrow::v1::withdrawal::State;
-use poa_proto::escrow::v1::{GetReconciliationRequest, Reconciliation};
+use poa_proto::escrow::v1::{GetReconciliationRequest, Reconciliation, escrow};
 use poa_testkit::eventually;
 use sqlx::Executor as _;
 use tonic::{Code, Status};
 
 use crate::chain::{capture, held, receipts, refund};
+use crate::hold_invoices::{self, PRICE, accepted, reaches, secure};
 use crate::world::{SOON, User, World, refusal, with, world, world_with};
 
 /// Rows of a page that the service asks the node for.
@@ -234,6 +238,11 @@ async fn sats_that_the_node_moved_for_nobody_are_found_in_the_next_round() {
     assert_eq!(drifts(&found), [("unknown_payment", 1_001, 0)]);
     assert_eq!(found.drifts[0].payment_hash, hash.as_bytes());
     assert_eq!(found.flow_difference_msat, -1_001);
+    // Payouts are paused by the time it is answered, and stay so until somebody lets them go on.
+    let switch = found.payouts.clone().unwrap();
+    assert!(switch.paused && switch.reason.contains("unknown_payment"), "{switch:?}");
+    let out = world.outside_invoice(&user, 10_000).await;
+    assert_eq!(refusal(world.withdraw(&user, &out, None).await).1, "PAYOUTS_PAUSED");
     let invoice = foreign_invoice(world.node(), 1).await;
     assert_eq!(look(&world).await.drifts.len(), 1, "an invoice that nobody has paid is none of ours either");
     world.node().pay_invoice(&invoice.bolt11).await.unwrap();
@@ -246,27 +255,61 @@ async fn sats_that_the_node_moved_for_nobody_are_found_in_the_next_round() {
     let explain = "UPDATE reconciliation_flows SET explained = 'a test' WHERE ledger_msat IS NULL";
     world.sql().await.execute(explain).await.unwrap();
     assert_clean(&world).await;
-    assert_eq!(world.balance(&user).await, (1_000_000, 0));
+    assert!(look(&world).await.payouts.unwrap().paused);
+    world.pause(false, "it was a test").await;
+    withdrawn(&world, &user, 10_000).await;
+    assert_clean(&world).await;
+    assert_eq!(world.balance(&user).await, (989_990, 0));
 }
 
 #[tokio::test]
-async fn an_invoice_that_the_node_leaves_out_is_missed_and_found_again() {
+async fn what_hold_invoices_lock_is_no_difference_before_it_is_booked_nor_when_it_is_lost() {
+    let world = hold_invoices::world().await;
+    let payer = world.user();
+    let locked = accepted(&world, &payer, PRICE).await;
+    assert_clean(&world).await;
+    // Settled at the node, and not final for a long time.
+    assert!(world.node().script([Fault::Finality(FinalityFault::Pending); 1_000]));
+    secure(&world, &locked).await.unwrap();
+    let hash = hold_invoices::now(&world, &locked).await.hold_invoice.unwrap().payment_hash;
+    let hash = PaymentHash::try_from(hash.as_slice()).unwrap();
+    eventually(SOON, "the node has settled it", async || {
+        let state = world.node().lookup_invoice(hash).await.unwrap();
+        matches!(state, Some(poa_payment::InvoiceState::Settled { .. }))
+    })
+    .await;
+    for _ in 0..3 {
+        assert!(look(&world).await.clean);
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(world.count("SELECT count(*) FROM reconciliation_flows WHERE ledger_msat IS NULL").await, 1);
+    // And one that the chain gave back after all.
+    let lost = accepted(&world, &world.again(&payer), PRICE).await;
+    assert_clean(&world).await;
+    assert_eq!(hold_invoices::now(&world, &locked).await.state(), escrow::State::Settling);
+    let mut world = world;
+    world.stop().await;
+    world.start().await;
+    reaches(&world, &locked, escrow::State::Held).await;
+    assert!(world.node().script([Fault::Finality(FinalityFault::Lost)]));
+    secure(&world, &lost).await.unwrap();
+    reaches(&world, &lost, escrow::State::FundingLost).await;
+    assert_clean(&world).await;
+    refund(&world, &locked).await.unwrap();
+    assert_clean(&world).await;
+    assert_eq!(world.balance(&world.again(&payer)).await, (PRICE, 0));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_payment_within_the_ledger_is_none_of_the_nodes() {
     let world = world().await;
-    let user = world.rich(1_000_000).await;
-    assert!(look(&world).await.clean);
-    world.fund(&user, 1_000).await;
-    world.fund(&user, 2_000).await;
-    assert!(world.node().script([Fault::List(ListFault::Omit)]));
-    let found = look(&world).await;
-    assert_eq!(drifts(&found), [("credited_not_received", 0, 1_000)]);
-    // Only a look at everything can show that it is there.
-    assert!(!look(&world).await.clean);
-    assert!(ask(&world, true).await.unwrap().clean);
-    // What was there once and is not any more is missed, too.
-    assert!(world.node().script([Fault::List(ListFault::Omit)]));
-    let found = ask(&world, true).await.unwrap();
-    assert_eq!(drifts(&found), [("credited_not_received", 0, 1_000_000)]);
-    assert!(ask(&world, true).await.unwrap().clean);
+    let (user, other) = (world.rich(1_000_000).await, world.user());
+    let deposit = world.deposit(&other, 100_000).await;
+    let paid = world.withdraw(&user, &deposit.invoice, None).await.unwrap();
+    world.reaches(&user, &paid.withdrawal_id, State::Succeeded).await;
+    assert_clean(&world).await;
+    assert_eq!(world.count("SELECT count(*) FROM reconciliation_flows").await, 1, "the first deposit alone");
 }
 
 #[tokio::test]
@@ -308,162 +351,10 @@ async fn a_deposit_that_is_paid_after_its_end_is_no_difference() {
 }
 
 #[tokio::test]
-async fn another_node_in_the_place_of_ours_is_not_believed() {
-    let mut world = world().await;
-    let user = world.rich(1_000_000).await;
-    assert!(look(&world).await.clean);
-    world.stop().await;
-    std::fs::rename(world.node_file(), world.node_file().with_extension("away")).unwrap();
-    world.start().await;
-    let found = look(&world).await;
-    assert_eq!(drifts(&found), [("node_changed", 0, 0)]);
-    // An operator takes it. What the node before has received stays received; what this one did before is its own.
-    foreign_invoice(world.node(), 5).await;
-    spend(&world, 5).await;
-    world.sql().await.execute("UPDATE reconciliation SET node_id = NULL").await.unwrap();
-    assert_clean(&world).await;
-    world.fund(&user, 1_000).await;
-    assert_clean(&world).await;
-    spend(&world, 1).await;
-    assert_eq!(drifts(&look(&world).await), [("unknown_payment", 1_001, 0)]);
-}
-
-#[tokio::test]
-async fn what_a_node_did_before_it_was_ours_is_passed_over() {
-    let mut world = world_with(|_| {}).await;
-    world.stop().await;
-    {
-        // A service that has never looked.
-        let mut sql = world.sql().await;
-        sql.execute("UPDATE reconciliation SET node_id = NULL, adopting = true").await.unwrap();
-        let options = poa_payment::simulated::Options::new(world.node_file());
-        let (node, _payer) = SimulatedNode::open(&options, world.env.clone()).unwrap();
-        let invoice = foreign_invoice(&node, 3).await;
-        node.pay_invoice(&invoice.bolt11).await.unwrap();
-    }
-    world.start().await;
-    assert_clean(&world).await;
-    let invoice = foreign_invoice(world.node(), 3).await;
-    world.node().pay_invoice(&invoice.bolt11).await.unwrap();
-    assert_eq!(drifts(&look(&world).await), [("unknown_invoice", 3_000, 0)]);
-}
-
-#[tokio::test]
-async fn a_node_that_hangs_or_gives_no_answer_differs_in_nothing() {
-    let world = world_with(|config| config.reconciliation.call_timeout_ms = 200).await;
-    let user = world.rich(1_000_000).await;
-    assert!(look(&world).await.clean);
-    for fault in [ListFault::Hangs, ListFault::NoAnswer] {
-        assert!(world.node().script([Fault::List(fault)]));
-        let refused = ask(&world, false).await;
-        assert_eq!(refusal(refused), (Code::Unavailable, "DEPENDENCY_UNAVAILABLE".to_owned()));
-    }
-    world.fund(&user, 1_000).await;
-    assert_clean(&world).await;
-}
-
-#[tokio::test]
-async fn ten_thousand_invoices_are_read_page_by_page_and_what_was_read_is_kept() {
-    const MANY: usize = 10_000;
-    let world = world().await;
-    let user = world.rich(1_000).await;
-    for _ in 0..MANY {
-        foreign_invoice(world.node(), 1).await;
-    }
-    let begun = std::time::Instant::now();
-    let found = look(&world).await;
-    assert!(found.clean, "{found:?}");
-    assert!(usize::try_from(found.compared).unwrap() >= MANY);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    let waiting = "SELECT count(*) FROM reconciliation_waiting";
-    assert_eq!(usize::try_from(world.count(waiting).await).unwrap(), MANY);
-    // They end, all of them, and are no longer looked at.
-    world.clock.advance(Duration::from_secs(3_601));
-    assert!(look(&world).await.clean);
-    assert_eq!(world.count(waiting).await, 0);
-    assert_eq!(look(&world).await.compared, 0);
-    world.fund(&world.again(&user), 1_000).await;
-    assert_clean(&world).await;
-}
-
-#[tokio::test]
-async fn a_round_that_breaks_off_goes_on_where_it_was_even_after_a_restart() {
-    let mut world = world().await;
-    let user = world.rich(1_000).await;
-    assert!(look(&world).await.clean);
-    for _ in 0..2 * PAGE {
-        foreign_invoice(world.node(), 1).await;
-    }
-    world.fund(&user, 2_000).await;
-    // The first page is read, the second is not.
-    let breaks = [Fault::List(ListFault::Omit), Fault::List(ListFault::NoAnswer)];
-    assert!(world.node().script(breaks));
-    assert_eq!(refusal(ask(&world, false).await).1, "DEPENDENCY_UNAVAILABLE");
-    let place = "SELECT invoices_place FROM reconciliation";
-    let read = world.count(place).await;
-    assert!(read > 1 && read < 2 * i64::try_from(PAGE).unwrap(), "{read}");
-    world.stop().await;
-    world.start().await;
-    let found = look(&world).await;
-    assert!(found.clean && world.count(place).await > read, "{found:?}");
-    assert_eq!(world.balance(&user).await, (3_000, 0));
-}
-
-#[tokio::test]
 async fn only_an_operator_may_ask() {
     let world = world().await;
     let user = world.user();
     let request = GetReconciliationRequest { full: false };
     let refused = world.admin().get_reconciliation(with(&user.token, request)).await;
     assert_eq!(refusal(refused), (Code::PermissionDenied, "AUDIENCE_MISMATCH".to_owned()));
-}
-
-/// A copy of a database as it is now, which nobody may be connected to.
-async fn backup(world: &World) -> String {
-    let cluster = poa_testkit::postgres().await;
-    let name: String =
-        sqlx::query_scalar("SELECT current_database()").fetch_one(&mut world.sql().await).await.unwrap();
-    let copy = format!("{name}_backup");
-    let statement = format!("CREATE DATABASE {copy} TEMPLATE {name}");
-    let mut sql =
-        <sqlx::PgConnection as sqlx::Connection>::connect(&cluster.url_for("postgres")).await.unwrap();
-    eventually(SOON, "nobody is connected any more", async || {
-        sql.execute(sqlx::AssertSqlSafe(statement.clone())).await.is_ok()
-    })
-    .await;
-    cluster.url_for(&copy)
-}
-
-#[tokio::test]
-async fn a_restored_database_finds_out_what_the_node_has_done_since_before_anything_is_sent() {
-    // Nothing is sent yet.
-    let mut world = world_with(|config| config.withdrawals.max_in_flight = 0).await;
-    let user = world.rich(1_000_000).await;
-    let before = world.outside_invoice(&user, 100_000).await;
-    let before = world.withdraw(&user, &before, None).await.unwrap();
-    assert!(look(&world).await.clean);
-    world.stop().await;
-    let restored = backup(&world).await;
-    world.change(|config| config.withdrawals.max_in_flight = 400);
-    world.start().await;
-    world.reaches(&user, &before.withdrawal_id, State::Succeeded).await;
-    withdrawn(&world, &user, 30_000).await;
-    world.fund(&user, 5_000).await;
-    assert_clean(&world).await;
-    let sent = world.node().payments_taken().await.unwrap();
-    assert_eq!(sent, 2);
-    world.stop().await;
-
-    world.restore(restored);
-    world.start().await;
-    // What was reserved in the backup was sent meanwhile: it is found out, and not sent again.
-    world.reaches(&user, &before.withdrawal_id, State::Succeeded).await;
-    assert_eq!(world.node().payments_taken().await.unwrap(), sent);
-    // What the backup does not have at all is for a person to decide.
-    let found = look(&world).await;
-    let mut kinds = drifts(&found);
-    kinds.sort_unstable();
-    assert_eq!(kinds, [("unknown_invoice", 5_000, 0), ("unknown_payment", 30_030, 0)]);
-    assert_eq!(world.balance(&user).await, (1_000_000 - 100_100, 0));
-    world.assert_sound().await;
 }
