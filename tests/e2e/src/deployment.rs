@@ -109,8 +109,14 @@ impl Deployment {
 
     /// The same in one process, on a private PostgreSQL cluster.
     pub async fn single() -> Self {
+        Self::single_with(&[]).await
+    }
+
+    /// The same with settings of one's own: a variable, its value.
+    pub async fn single_with(settings: &[(&str, &str)]) -> Self {
         let data = data_folder();
-        let variables = vec![("POA_DATA_DIR".to_owned(), text(data.path()))];
+        let own = settings.iter().map(|(variable, value)| ((*variable).to_owned(), (*value).to_owned()));
+        let variables = [("POA_DATA_DIR".to_owned(), text(data.path()))].into_iter().chain(own).collect();
         let mut server = Server {
             name: "mesh",
             variables,

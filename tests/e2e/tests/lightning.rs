@@ -1,10 +1,13 @@
 //! Sats that never pass through a balance, and what an operator and an owner can check: a task that a hold invoice funds,
-//! a withdrawal within the platform, payouts that are paused, the ledger against the node, the proof of a balance.
+//! withdrawals within the platform and to Lightning addresses, payouts that are paused, the ledger against the node, the proof of a balance.
 
+use std::path::Path;
 use std::time::Duration;
 
 use poa_e2e::{Deployment, Poa};
-use poa_testkit::eventually;
+use poa_payment::simulated::{Options, OutsideInvoice, SimulatedNode};
+use poa_sdk::{Msat, system_env};
+use poa_testkit::{LnurlServer, eventually};
 use serde_json::Value;
 
 use crate::journey::{audit_is_clean, available};
@@ -13,6 +16,8 @@ use crate::journey::{audit_is_clean, available};
 const PRICE_SAT: i64 = 10_000;
 /// The price less 5 %, in msat.
 const PAYEE_MSAT: i64 = 9_500_000;
+/// A Lightning address of somebody outside.
+const ADDRESS: &str = "alice@pay.example";
 /// How long the platform may take for what it does by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -90,6 +95,72 @@ async fn sats_that_are_locked_for_a_task_nobody_took_go_back_without_passing_the
     agrees_with_the_node(&mesh);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_paid_out_to_a_lightning_address_by_hand_and_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = addresses(folder.path()).await;
+    let (server, roots) = (outside.https().address().to_string(), folder.path().join("roots.pem"));
+    std::fs::write(&roots, outside.https().roots()).expect("a file");
+    let mesh = Deployment::single_with(&[
+        ("POA__ESCROW__EGRESS__SIMULATED_SERVER", &server),
+        ("POA__ESCROW__EGRESS__SIMULATED_ROOTS", roots.to_str().expect("a path")),
+        ("POA__ESCROW__PAYOUTS__AUTOMATIC_POLL_MS", "200"),
+    ])
+    .await;
+    let bob = Poa::new(&mesh.endpoint()).register("bob");
+    bob.ok(&["deposit", "5,000", "--wait", "--faucet"]);
+
+    let paid = bob.json(&["withdraw", ADDRESS, "--amount", "1,000", "--wait"]);
+    assert_eq!(
+        (&paid["state"], &paid["lightning_address"]),
+        (&"SUCCEEDED".into(), &ADDRESS.into()),
+        "{paid:#}"
+    );
+    let left = 5_000_000 - 1_000_000 - msat(&paid["fee_msat"]);
+    assert_eq!(available(&bob), left);
+
+    // No route costs nothing: the payment fails, the sats are back, and the address is asked for another invoice.
+    let failed = bob.run(&["withdraw", ADDRESS, "--amount", "500", "--fee-limit", "0", "--wait", "--json"]);
+    assert_eq!(failed.code, 5, "{}{}", failed.out, failed.err);
+    assert!(failed.err.contains("poa withdraw replace"), "{}", failed.err);
+    let failed: Value = serde_json::from_str(&failed.out).expect("a withdrawal");
+    assert_eq!((&failed["state"], available(&bob)), (&"FAILED".into(), left), "{failed:#}");
+    let replaced = bob.json(&["withdraw", "replace", text(&failed["withdrawal_id"]), "--wait"]);
+    assert_eq!((&replaced["state"], &replaced["replaces"]), (&"SUCCEEDED".into(), &failed["withdrawal_id"]));
+    let again = bob.run(&["withdraw", "replace", text(&failed["withdrawal_id"])]);
+    assert_eq!(again.code, 5, "once: {}{}", again.out, again.err);
+
+    bob.ok(&["payout", "set", ADDRESS, "--from", "1,000"]);
+    eventually(PATIENCE, "all but the fee is paid out", async || available(&bob) < 100_000).await;
+    assert_eq!(bob.json(&["payout", "show"])["lightning_address"], ADDRESS);
+    let newest = bob.json(&["withdraw", "list", "--limit", "1"]);
+    assert_eq!(newest["automatic"], true, "{newest:#}");
+    let other = bob.json(&["payout", "set", "carol@pay.example"]);
+    assert_eq!(
+        (&other["lightning_address"], &other["pending_lightning_address"]),
+        (&ADDRESS.into(), &"carol@pay.example".into())
+    );
+    bob.ok(&["payout", "clear"]);
+    assert!(bob.ok(&["payout", "show"]).contains("no payout destination"));
+    audit_is_clean(&mesh);
+    agrees_with_the_node(&mesh);
+}
+
+/// A host of Lightning addresses with a wallet of the simulated network behind it.
+async fn addresses(folder: &Path) -> LnurlServer {
+    let options = Options::new(folder.join("wallet.journal"));
+    let (wallet, _cannot_send) = SimulatedNode::open(&options, system_env()).expect("a wallet");
+    LnurlServer::start(&["pay.example"], move |amount, description_hash| {
+        let wallet = wallet.clone();
+        let wanted = OutsideInvoice {
+            description_hash: Some(description_hash),
+            ..OutsideInvoice::of(Msat::new(amount))
+        };
+        async move { wallet.outside_invoice(wanted).await.expect("an invoice").bolt11 }
+    })
+    .await
+}
+
 /// Hires somebody who counts, funded by a hold invoice; answers with the last object that was printed.
 fn hire(alice: &Poa, more: &[&str]) -> Value {
     let input = alice.path("input.txt");
@@ -116,7 +187,6 @@ fn hire(alice: &Poa, more: &[&str]) -> Value {
 fn moves(person: &Poa) -> Vec<(String, i64, i64)> {
     let lines = person.ok(&["statement", "--json"]);
     let entries = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("an entry"));
-    let msat = |value: &Value| text(value).parse().expect("an amount");
     entries
         .map(|entry| {
             let (available, held) = (msat(&entry["available_delta_msat"]), msat(&entry["held_delta_msat"]));
@@ -189,6 +259,10 @@ fn operator(mesh: &Deployment, words: &[&str]) -> Value {
 
 async fn state_becomes(person: &Poa, task: &str, state: &str) {
     eventually(PATIENCE, state, async || person.json(&["task", "show", task])["state"] == state).await;
+}
+
+fn msat(value: &Value) -> i64 {
+    text(value).parse().expect("an amount")
 }
 
 fn text(value: &Value) -> &str {
