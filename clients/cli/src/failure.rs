@@ -149,9 +149,7 @@ impl From<Error> for Failure {
             }
             (Some(Code::Unauthenticated), _) => Some("not signed in any more: run `poa login`".to_owned()),
             (_, "INSUFFICIENT_FUNDS") => Some("put sats in: run `poa deposit AMOUNT`".to_owned()),
-            (_, "PAYOUTS_PAUSED") => {
-                Some("nothing was done, and your sats are where they were: try again later".to_owned())
-            }
+            (_, "PAYOUTS_PAUSED") => Some("your sats are where they were: try again later".to_owned()),
             (_, "HOLD_INVOICE_UNAVAILABLE") => Some(without_hold_invoice(&error)),
             (_, "WITHDRAWAL_STATE") => {
                 Some("only a failed one is replaced, and once: see `poa withdraw list`".to_owned())

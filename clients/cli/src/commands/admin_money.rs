@@ -143,7 +143,11 @@ fn fee_line(schedule: &FeeSchedule) -> String {
         ..0 => "as everybody".to_owned(),
         points => per_cent(points),
     };
-    format!("{whose:<31} {fee:<12} from {}", describe::time(schedule.start_time.as_ref()))
+    let from = schedule.start_time.as_ref().map_or_else(
+        || "from the beginning, by the configuration".to_owned(),
+        |time| format!("from {}", describe::time(Some(time))),
+    );
+    format!("{whose:<31} {fee:<12} {from}")
 }
 
 /// Whether payouts go on, in a sentence.

@@ -190,16 +190,35 @@ fn lock(invoice: &FundingInvoice) -> String {
 pub(crate) fn of_task(task: &Task) -> Option<String> {
     match task.funding() {
         ApiFunding::Unspecified | ApiFunding::Balance => None,
-        ApiFunding::HoldInvoice => Some(match (&task.funding_invoice, locked(task)) {
-            (_, Some(invoice)) => format!(
-                "hold invoice: {}",
-                heights(invoice.paid_msat, invoice.expiry_height, invoice.guard_height)
-            ),
-            (Some(invoice), None) if task.state() == State::AwaitingFunds => {
+        ApiFunding::HoldInvoice => Some(match (locked(task), to_pay(task)) {
+            (Some(invoice), _) if is_ended(task) => {
+                format!("hold invoice, by which {} were locked", sats(invoice.paid_msat))
+            }
+            (Some(invoice), _) => {
+                let lock = heights(invoice.paid_msat, invoice.expiry_height, invoice.guard_height);
+                format!("hold invoice: {lock}")
+            }
+            (None, Some(invoice)) => {
                 format!("hold invoice, to be paid before {}", describe::time(invoice.expire_time.as_ref()))
             }
-            (Some(_) | None, None) => "hold invoice".to_owned(),
+            (None, None) => "hold invoice".to_owned(),
         }),
+    }
+}
+
+/// Whether nothing is locked any more.
+fn is_ended(task: &Task) -> bool {
+    match task.state() {
+        State::Completed | State::Canceled | State::Expired => true,
+        State::Unspecified
+        | State::Funding
+        | State::AwaitingFunds
+        | State::Open
+        | State::Claimed
+        | State::Submitted
+        | State::Rejected
+        | State::Releasing
+        | State::Refunding => false,
     }
 }
 
@@ -216,9 +235,23 @@ fn heights(paid_msat: i64, expiry_height: i32, guard_height: i32) -> String {
 pub(super) fn of_escrow(escrow: &Escrow) -> Vec<(&'static str, String)> {
     let Some(invoice) = &escrow.hold_invoice else { return Vec::new() };
     let mut rows = vec![("hold invoice", standing(escrow.state(), invoice))];
-    if invoice.paid_msat > 0 {
-        rows.push(("locked", heights(invoice.paid_msat, invoice.expiry_height, invoice.guard_height)));
-        rows.push(("paid", describe::time(invoice.accept_time.as_ref())));
+    match escrow.state() {
+        EscrowState::Accepted | EscrowState::Settling | EscrowState::Canceling => {
+            let lock = heights(invoice.paid_msat, invoice.expiry_height, invoice.guard_height);
+            rows.push(("lock", lock));
+        }
+        EscrowState::Unspecified
+        | EscrowState::Held
+        | EscrowState::Released
+        | EscrowState::Refunded
+        | EscrowState::Void
+        | EscrowState::Awaiting
+        | EscrowState::Canceled
+        | EscrowState::FundingLost => {}
+    }
+    if invoice.accept_time.is_some() {
+        let time = describe::time(invoice.accept_time.as_ref());
+        rows.push(("paid", format!("{} on {time}", sats(invoice.paid_msat))));
     }
     rows.push(("payment hash", hex::encode(&invoice.payment_hash)));
     if escrow.state() == EscrowState::Awaiting && !invoice.invoice.is_empty() {
@@ -317,6 +350,8 @@ mod tests {
         assert!(of_task(&waiting()).unwrap().contains("to be paid before"));
         assert_eq!(invoice_of_task(&paid()), None);
         assert!(of_task(&paid()).unwrap().contains("100 sat locked until block 912"));
+        let ended = Task { state: State::Canceled.into(), ..paid() };
+        assert!(of_task(&ended).unwrap().contains("100 sat were locked"), "and are not any more");
         assert_eq!(of_task(&Task { funding: 1, ..paid() }), None);
     }
 

@@ -86,6 +86,8 @@ pub(crate) async fn escrow(app: &App, command: EscrowCommand) -> Result<(), Fail
 }
 
 fn show(escrow: &Escrow) -> String {
+    // What a hold invoice funds is there before anything is held.
+    let made = if escrow.hold_invoice.is_some() { "made" } else { "held" };
     let mut rows = vec![
         ("escrow", escrow.escrow_id.clone()),
         ("task", escrow.task_id.clone()),
@@ -93,7 +95,7 @@ fn show(escrow: &Escrow) -> String {
         ("amount", sats(escrow.amount_msat)),
         ("fee", sats(escrow.fee_msat)),
         ("payer", escrow.payer_id.clone()),
-        ("held", describe::time(escrow.create_time.as_ref())),
+        (made, describe::time(escrow.create_time.as_ref())),
     ];
     if !escrow.payee_id.is_empty() {
         rows.push(("payee", escrow.payee_id.clone()));
