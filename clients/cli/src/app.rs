@@ -75,6 +75,14 @@ impl App {
         Ok(self.client()?.session(signed_in.tokens, Some(store)))
     }
 
+    /// The account of the profile's session; `None` where an API key acts, or nobody is signed in.
+    pub(crate) fn account_id(&self) -> Result<Option<String>, Failure> {
+        if self.globals.api_key_file.is_some() {
+            return Ok(None);
+        }
+        Ok(self.profile.signed_in()?.map(|file| file.account_id))
+    }
+
     /// The trust root: the file's, else the pinned one.
     pub(crate) fn trust_root(&self, file: Option<&Path>) -> Result<TrustRoot, Failure> {
         if let Some(path) = file {

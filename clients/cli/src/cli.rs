@@ -6,8 +6,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, payout, receipt, search, task,
-    verify, withdraw, work,
+    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, payout, prove, receipt,
+    search, task, verify, withdraw, work,
 };
 
 const AFTER_HELP: &str = "\
@@ -85,8 +85,8 @@ pub(crate) enum Command {
     /// The outside wallet of the simulated network.
     #[command(subcommand)]
     Faucet(faucet::FaucetCommand),
-    /// Show what can be spent and what is held.
-    Balance,
+    /// Show what can be spent and what is held, or prove that it is in what the platform owes.
+    Balance(prove::BalanceArgs),
     /// List every movement of the balance.
     Statement(money::StatementArgs),
     /// Take sats out: pays a Lightning invoice or address.
@@ -124,7 +124,7 @@ pub(crate) enum Command {
     Cancel(task::IdArgs),
     /// Fetch the receipt of a task.
     Receipt(receipt::ReceiptArgs),
-    /// Check a receipt, offline.
+    /// Check a receipt or the proof of a balance, offline.
     Verify(verify::VerifyArgs),
     /// The transparency log.
     #[command(subcommand)]
@@ -182,6 +182,8 @@ mod tests {
             "poa keys list",
             "poa deposit 1000 --wait --faucet",
             "poa deposit show dep_1",
+            "poa balance",
+            "poa balance --prove -o proof.json",
             "poa faucet pay lnsb1",
             "poa faucet invoice 50",
             "poa withdraw lnsb1 --wait",

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use poa_sdk::receipts::{BundleError, TrustError, VerifyError};
+use poa_sdk::receipts::{BundleError, LiabilitiesError, TrustError, VerifyError};
 use poa_sdk::{Code, EndpointError, Error, KeyError};
 use serde_json::json;
 
@@ -219,6 +219,12 @@ impl From<VerifyError> for Failure {
 
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
+        Self::new(Exit::Unverified, error.to_string())
+    }
+}
+
+impl From<LiabilitiesError> for Failure {
+    fn from(error: LiabilitiesError) -> Self {
         Self::new(Exit::Unverified, error.to_string())
     }
 }

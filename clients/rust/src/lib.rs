@@ -18,7 +18,7 @@ mod times;
 mod trust;
 pub mod worker;
 
-pub use calls::{Admin, FeedFilter, FeedUpdate};
+pub use calls::{Admin, FeedFilter, FeedUpdate, verify_balance_proof};
 pub use client::{Client, Session, SignedIn};
 pub use credentials::{SessionTokens, StoreError, StoreGuard, TokenStore};
 pub use endpoint::{Endpoint, EndpointError};

@@ -20,6 +20,7 @@ pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod money;
 pub(crate) mod payout;
+pub(crate) mod prove;
 pub(crate) mod receipt;
 pub(crate) mod search;
 pub(crate) mod task;
@@ -42,7 +43,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(app, command).await,
         Command::Deposit(args) => Box::pin(deposit::run(app, args)).await,
         Command::Faucet(command) => faucet::run(app, command).await,
-        Command::Balance => money::balance(app).await,
+        Command::Balance(args) => money::balance(app, args).await,
         Command::Statement(args) => money::statement(app, args).await,
         Command::Withdraw(args) => Box::pin(withdraw::run(app, args)).await,
         Command::Payout(command) => payout::run(app, command).await,

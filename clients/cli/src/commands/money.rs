@@ -5,6 +5,7 @@ use poa_sdk::api::escrow::ledger_entry::Kind;
 use poa_sdk::api::escrow::{Escrow, LedgerEntry, ListLedgerEntriesRequest};
 
 use super::funding;
+use super::prove::{BalanceArgs, prove};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::fields;
@@ -27,7 +28,10 @@ pub(crate) enum EscrowCommand {
     },
 }
 
-pub(crate) async fn balance(app: &App) -> Result<(), Failure> {
+pub(crate) async fn balance(app: &App, args: BalanceArgs) -> Result<(), Failure> {
+    if args.prove {
+        return prove(app, args).await;
+    }
     let balance = app.session()?.balance().await?;
     app.out.show(&balance, || {
         fields(&[("available", sats(balance.available_msat)), ("held", sats(balance.held_msat))])

@@ -1,21 +1,22 @@
-//! `verify`: checks a receipt, offline.
+//! `verify`: checks a receipt or the proof of a balance, offline.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use poa_sdk::receipts::bundle::MAX_BUNDLE_BYTES;
-use poa_sdk::receipts::{Bundle, Outcome, Policy, Requester, Verified, verify};
-use poa_sdk::{Network, rfc3339, system_env};
+use poa_sdk::receipts::{Bundle, Outcome, Policy, Requester, TrustRoot, Verified, verify};
+use poa_sdk::{Network, rfc3339, system_env, verify_balance_proof};
 use serde_json::{Value as Json, json};
 
+use super::prove;
 use crate::app::{App, read_file};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{fields, one_line};
 use crate::units::sats;
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The receipt; `-` is standard input.
+    /// The receipt, or a proof that `poa balance --prove` kept; `-` is standard input.
     file: PathBuf,
     /// Whom to believe [default: the trust root that was pinned at sign-in].
     #[arg(long, value_name = "FILE")]
@@ -29,14 +30,18 @@ pub(crate) struct VerifyArgs {
     /// Refuse a receipt that does not prove a payment.
     #[arg(long)]
     require_paid: bool,
-    /// Refuse a receipt of another network: mainnet, regtest or simulated.
+    /// Refuse a file of another network: mainnet, regtest or simulated.
     #[arg(long, value_name = "NETWORK")]
     network: Option<Network>,
 }
 
 pub(crate) fn run(app: &App, args: &VerifyArgs) -> Result<(), Failure> {
     let root = app.trust_root(args.trust_root.as_deref())?;
-    let bundle = Bundle::from_json(&read_file(&args.file, MAX_BUNDLE_BYTES)?)?;
+    let bytes = read_file(&args.file, MAX_BUNDLE_BYTES)?;
+    if is_balance_proof(&bytes) {
+        return balance(app, args, &root, &bytes);
+    }
+    let bundle = Bundle::from_json(&bytes)?;
     let policy = Policy { require_paid: args.require_paid, network: args.network, min_log_size: 0 };
     let mut verified = verify(&bundle, &root, &policy, system_env().now())?;
     if let Some(path) = &args.result {
@@ -46,6 +51,25 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Result<(), Failure> {
         verified.check_input(&read_file(path, usize::MAX)?)?;
     }
     app.out.either(|| json_of(&verified), || text_of(&verified))
+}
+
+/// Which of the two documents it is: the fields of each are its own.
+fn is_balance_proof(bytes: &[u8]) -> bool {
+    let document: Option<Json> = serde_json::from_slice(bytes).ok();
+    document.is_some_and(|document| document.get("balanceMsat").is_some())
+}
+
+fn balance(app: &App, args: &VerifyArgs, root: &TrustRoot, bytes: &[u8]) -> Result<(), Failure> {
+    if args.result.is_some() || args.input.is_some() || args.require_paid {
+        return Err(Failure::new(Exit::Usage, "this is the proof of a balance, not the receipt of a task")
+            .hint("leave --result, --input and --require-paid out"));
+    }
+    let verified = verify_balance_proof(bytes, root, system_env().now())?;
+    if let Some(expected) = args.network.filter(|expected| *expected != verified.network) {
+        let message = format!("the proof is of the network {}, expected {expected}", verified.network);
+        return Err(Failure::new(Exit::Unverified, message));
+    }
+    app.out.either(|| prove::json_of(&verified), || prove::text_of(&verified))
 }
 
 /// The whole answer for a person.
@@ -128,4 +152,17 @@ fn json_of(verified: &Verified) -> Json {
         "outcome": outcome,
         "checks": checks,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_is_not_taken_for_the_proof_of_a_balance() {
+        assert!(is_balance_proof(br#"{"version": 1, "balanceMsat": 5}"#));
+        for other in [r#"{"version": 1, "entries": []}"#, "[]", "balanceMsat", ""] {
+            assert!(!is_balance_proof(other.as_bytes()), "{other}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 mod escrow;
 mod feed;
+mod liabilities;
 mod payouts;
 mod receipts;
 mod search;
@@ -11,6 +12,7 @@ mod task;
 
 pub use admin::Admin;
 pub use feed::{FeedFilter, FeedUpdate};
+pub use liabilities::verify_balance_proof;
 
 use poa_proto::{auth::v1 as auth_api, escrow::v1 as escrow_api, task::v1 as task_api};
 
