@@ -63,6 +63,7 @@ bench: setup
 
 test-lightning: setup
 	@ops/lightning/build.sh >/dev/null
+	$(CARGO) build -p poa-mesh
 	$(CARGO) test -p poa-lightning -- --ignored
 
 fuzz:

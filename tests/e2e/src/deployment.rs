@@ -239,11 +239,19 @@ impl Deployment {
     /// # Panics
     /// Where there is no such process, or it does not come up again.
     pub async fn kill_and_restart(&mut self, name: &str) {
+        self.kill(name);
+        self.start(name).await;
+    }
+
+    /// kill -9. [`Self::start`] starts it again at the same address.
+    ///
+    /// # Panics
+    /// Where there is no such process.
+    pub fn kill(&mut self, name: &str) {
         let server = self.servers.get_mut(name).expect("a process of this mesh");
         if let Some(process) = &mut server.process {
             process.kill();
         }
-        server.start().await;
     }
 
     /// SIGTERM to a process; answers with its exit code.

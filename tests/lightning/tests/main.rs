@@ -5,6 +5,7 @@ mod conformance;
 mod connection;
 mod fixture;
 mod holds;
+mod journeys;
 mod outages;
 mod payouts;
 mod privilege;
