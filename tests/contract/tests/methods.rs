@@ -19,18 +19,24 @@ const SCOPES: [&str; 12] = [
     "admin.write",
 ];
 /// Verbs that only read.
-const READS: [&str; 6] = ["Get", "List", "Watch", "Estimate", "Search", "Suggest"];
+const READS: [&str; 7] = ["Get", "List", "Watch", "Estimate", "Quote", "Search", "Suggest"];
 /// Writes that need no request_id, each for a reason of its own: the token in the request is the key (refresh, logout),
-/// the escrow id, the task and digest, or the invoice is the key, or nothing of ours changes (exchange, outside invoice,
-/// an index that is built anew).
-const KEYED_OTHERWISE: [&str; 10] = [
+/// the escrow id, the withdrawal, the task and digest, the snapshot, or the invoice is the key, what is set is the key (the
+/// switch of payouts, the fee of an account from a moment on), or nothing of ours changes (exchange, outside invoice, an index that is
+/// built anew).
+const KEYED_OTHERWISE: [&str; 15] = [
     "RefreshSession",
     "Logout",
     "ExchangeApiKey",
     "HoldFunds",
     "CaptureEscrow",
     "RefundEscrow",
+    "SecureEscrow",
     "AppendStatement",
+    "AppendLiabilities",
+    "PausePayouts",
+    "ReturnWithdrawal",
+    "SetFeeSchedule",
     "PayInvoice",
     "CreateOutsideInvoice",
     "Reindex",

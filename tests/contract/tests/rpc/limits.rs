@@ -3,7 +3,7 @@
 use poa_proto::Method;
 
 use crate::support::contract;
-use crate::support::field::{Probe, is_required, probes, with_text};
+use crate::support::field::{Probe, is_missed, probes, with_text};
 use crate::support::{Refusal, Scene, example, methods, request_id};
 
 /// The field by which a mutation is known again.
@@ -27,6 +27,7 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("", "page_token", "PAGE_TOKEN_INVALID"),
     ("", "cursor", "FIELDS_INVALID"),
     ("", "invoice", "INVOICE_REFUSED"),
+    ("", "lightning_address", "FIELDS_INVALID"),
     ("Login", "password", "SIGN_IN_FAILED"),
     ("RefreshSession", "refresh_token", "SESSION_REVOKED"),
     ("ExchangeApiKey", "secret", "CREDENTIALS_INVALID"),
@@ -62,6 +63,8 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("ClaimNextTask", "capabilities[0]", "NO_OPEN_TASK"),
     ("ClaimNextTask", "min_payee_msat", "NO_OPEN_TASK"),
     ("CreateTask", "price_msat", "PRICE_OUT_OF_RANGE"),
+    // An invoice names its amount itself.
+    ("CreateWithdrawal", "amount_msat", "FIELDS_INVALID"),
     ("CreateOutsideInvoice", "amount_msat", "DEPENDENCY_UNAVAILABLE"),
     ("CreateDeposit", "amount_msat", "DEPENDENCY_UNAVAILABLE"),
     // An earlier probe was taken, and what the example names may be there only once.
@@ -70,6 +73,8 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("Register", "password", "USERNAME_TAKEN"),
     ("Register", "display_name", "USERNAME_TAKEN"),
     ("CreateWithdrawal", "fee_limit_msat", "INVOICE_ALREADY_USED"),
+    ("CreateWithdrawal", "amount_msat", "INVOICE_ALREADY_USED"),
+    ("ReplaceWithdrawalInvoice", "fee_limit_msat", "WITHDRAWAL_STATE"),
 ];
 
 /// Whether the list above has a refusal of a value within its bounds.
@@ -127,7 +132,7 @@ async fn all_that_is_missing_is_named_at_once() {
     for method in methods() {
         let fields = contract().input(method);
         let required: Vec<String> =
-            fields.fields().filter(is_required).map(|field| field.name().to_owned()).collect();
+            fields.fields().filter(is_missed).map(|field| field.name().to_owned()).collect();
         if required.is_empty() {
             continue;
         }

@@ -12,6 +12,10 @@ use crate::support::{Example, Scene, contract, example, methods};
 /// Answers that show a thing as it is now, which may have gone on since the first time.
 const SHOWN_AS_THEY_ARE: [&str; 3] = ["poa.task.v1.Task", "poa.task.v1.OpenTask", "poa.escrow.v1.Withdrawal"];
 
+/// Answers with nothing that has an id, each with the reason why.
+const WITHOUT_AN_ID: [(&str, &str); 1] =
+    [("poa.escrow.v1.EscrowService/SetPayoutDestination", "an account has one destination")];
+
 fn mutations() -> impl Iterator<Item = &'static Method> {
     methods().filter(|method| method.mutation)
 }
@@ -39,7 +43,8 @@ fn assert_same(method: &Method, first: &[u8], second: &[u8]) {
     let (mut of_one, mut of_two) = (BTreeSet::new(), BTreeSet::new());
     ids(&one, &mut of_one);
     ids(&two, &mut of_two);
-    assert!(!of_one.is_empty(), "{} answers with nothing that has an id", method.path);
+    let needs_none = WITHOUT_AN_ID.iter().any(|(path, _)| method.path.ends_with(path));
+    assert!(needs_none == of_one.is_empty(), "{} answers with the ids {of_one:?}", method.path);
     assert_eq!(of_one, of_two, "{}", method.path);
     let shown = one.fields().any(|(_, value)| {
         let name = value.as_message().map(|inner| inner.descriptor().full_name().to_owned());

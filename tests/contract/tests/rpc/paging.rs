@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poa_proto::Method;
+use poa_proto::{Audience, Method};
 use poa_testkit::eventually;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
@@ -111,8 +111,11 @@ async fn a_token_of_another_caller_another_list_or_other_arguments_is_refused() 
     for list in &lists {
         let List { method, good, token } = list;
         let request = page(method, &good.request, 1, token);
-        let bob = scene.world.cast.bob.credentials();
-        is_refused(&scene, list, &bob, &request, "of another caller").await;
+        // There is one operator, and nobody else may list what operators do.
+        if method.audience == Audience::Public {
+            let bob = scene.world.cast.bob.credentials();
+            is_refused(&scene, list, &bob, &request, "of another caller").await;
+        }
         for foreign in lists.iter().filter(|foreign| foreign.method.path != method.path) {
             let request = page(method, &good.request, 1, &foreign.token);
             is_refused(&scene, list, &good.caller, &request, foreign.method.path).await;

@@ -38,6 +38,7 @@ pub(crate) async fn example(scene: &Scene, method: &'static Method) -> Example {
             Box::pin(of_escrow(scene, name)).await
         }
         "poa.escrow.v1.EscrowInternalService" => of_escrow_internal(scene, name),
+        "poa.escrow.v1.EscrowAdminService" => Box::pin(of_escrow_admin(scene, name)).await,
         "poa.attestation.v1.AttestationService" | "poa.attestation.v1.AttestationInternalService" => {
             of_attestation(scene, name)
         }
@@ -185,6 +186,23 @@ async fn of_escrow(scene: &Scene, name: &str) -> Option<Vec<u8>> {
         "escrow.v1.EscrowService/GetWithdrawal" => {
             row(&escrow::GetWithdrawalRequest { withdrawal_id: props.withdrawal.withdrawal_id.clone() })
         }
+        "escrow.v1.EscrowService/ReplaceWithdrawalInvoice" => {
+            let withdrawal_id = story.failed_withdrawal().await.withdrawal_id;
+            let escrow::CreateWithdrawalRequest { request_id, invoice, fee_limit_msat, .. } =
+                story.withdrawal_request().await;
+            row(&escrow::ReplaceWithdrawalInvoiceRequest {
+                request_id,
+                withdrawal_id,
+                invoice,
+                fee_limit_msat,
+            })
+        }
+        "escrow.v1.EscrowService/SetPayoutDestination" => row(&escrow::SetPayoutDestinationRequest {
+            request_id: request_id(env),
+            lightning_address: format!("{}@wallet.example", word(env)),
+            // Never by itself: nobody is there.
+            automatic_threshold_msat: 0,
+        }),
         "escrow.v1.EscrowService/GetEscrow" => {
             row(&escrow::GetEscrowRequest { escrow_id: props.claimed.escrow_id.clone() })
         }
@@ -221,14 +239,32 @@ fn of_escrow_internal(scene: &Scene, name: &str) -> Option<Vec<u8>> {
             escrow_id: world.unused_id::<EscrowId>(),
             task_id: props.open.task_id.clone(),
         }),
-        // Funded from the balance, it is held already.
+        // What is held for good, and was released since, is as it is.
         "escrow.v1.EscrowInternalService/SecureEscrow" => row(&escrow::SecureEscrowRequest {
-            escrow_id: props.open.escrow_id.clone(),
-            task_id: props.open.task_id.clone(),
+            escrow_id: props.completed.escrow_id.clone(),
+            task_id: props.completed.task_id.clone(),
         }),
-        "escrow.v1.EscrowInternalService/WatchEscrowEvents" => {
-            row(&escrow::WatchEscrowEventsRequest::default())
+        "escrow.v1.EscrowInternalService/QuoteFee" => row(&escrow::QuoteFeeRequest {
+            payer_id: world.cast.alice.id.clone(),
+            price_msat: props.open.price_msat,
+        }),
+        _ => None,
+    }
+}
+
+async fn of_escrow_admin(scene: &Scene, name: &str) -> Option<Vec<u8>> {
+    let (env, story) = (&scene.world.env, scene.story());
+    match name {
+        // Lets payouts go on: paused, they would keep the other tests waiting.
+        "escrow.v1.EscrowAdminService/PausePayouts" => {
+            row(&escrow::PausePayoutsRequest { paused: false, reason: word(env) })
         }
+        // What has failed is returned already.
+        "escrow.v1.EscrowAdminService/ReturnWithdrawal" => {
+            let withdrawal_id = story.failed_withdrawal().await.withdrawal_id;
+            row(&escrow::ReturnWithdrawalRequest { withdrawal_id, reason: word(env) })
+        }
+        "escrow.v1.EscrowAdminService/SetFeeSchedule" => row(&story.fee_request()),
         _ => None,
     }
 }

@@ -74,6 +74,11 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
     value.as_list().unwrap_or_default().iter().any(|item| item.as_enum_number() == Some(REQUIRED))
 }
 
+/// Whether a request without a field must be refused for it.
+pub(crate) fn is_missed(field: &FieldDescriptor) -> bool {
+    is_required(field) && !zero_is_a_value(field)
+}
+
 /// Every probe of a request, each made from the example.
 pub(crate) fn probes(method: &Method, example: &[u8]) -> Vec<Probe> {
     let example = decode(method, example);
@@ -162,7 +167,7 @@ impl Place<'_> {
     fn walk(&self, message: &MessageDescriptor, found: &mut Vec<Probe>) {
         for field in message.fields() {
             let path = self.named(field.name());
-            if is_required(&field) && !zero_is_a_value(&field) {
+            if is_missed(&field) {
                 let request = self.changed(|message| message.clear_field(&field));
                 found.push(Probe { path: path.clone(), holds: "nothing".to_owned(), wrong: true, request });
             }
@@ -240,8 +245,14 @@ impl Place<'_> {
 
 /// Whether a field that is not sent cannot be told from one that holds zero, which is allowed.
 fn zero_is_a_value(field: &FieldDescriptor) -> bool {
-    let number = matches!(field.kind(), Kind::Int32 | Kind::Int64) && !field.supports_presence();
-    number && limit(field).range.is_some_and(|(min, max)| min <= 0 && 0 <= max)
+    if field.supports_presence() {
+        return false;
+    }
+    match field.kind() {
+        Kind::Bool => true,
+        Kind::Int32 | Kind::Int64 => limit(field).range.is_some_and(|(min, max)| min <= 0 && 0 <= max),
+        _ => false,
+    }
 }
 
 /// Changes what stands at the end of the steps, which are made where they are missing.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poa_common::Env;
+use poa_common::{AccountId, Env};
 use poa_proto::Method;
 use poa_proto::attestation::v1 as attestation;
 use poa_proto::auth::v1 as auth;
@@ -250,6 +250,45 @@ impl Story<'_> {
             invoice: made.invoice,
             fee_limit_msat: Some(5_000),
             ..Default::default()
+        }
+    }
+
+    /// A withdrawal of Alice's that has failed: there is no way that costs nothing.
+    pub(crate) async fn failed_withdrawal(self) -> escrow::Withdrawal {
+        let credentials = self.cast.alice.credentials();
+        let request =
+            escrow::CreateWithdrawalRequest { fee_limit_msat: Some(0), ..self.withdrawal_request().await };
+        let path = "/poa.escrow.v1.EscrowService/CreateWithdrawal";
+        let made: escrow::CreateWithdrawalResponse = ask(self.wire, path, &credentials, &request).await;
+        let withdrawal_id = made.withdrawal.expect("a withdrawal").withdrawal_id;
+        let request = escrow::GetWithdrawalRequest { withdrawal_id };
+        let path = "/poa.escrow.v1.EscrowService/GetWithdrawal";
+        let mut failed = None;
+        eventually(SOON, "the withdrawal fails", async || {
+            let answer: escrow::GetWithdrawalResponse = ask(self.wire, path, &credentials, &request).await;
+            failed = answer.withdrawal.filter(|row| row.state() == escrow::withdrawal::State::Failed);
+            failed.is_some()
+        })
+        .await;
+        failed.expect("a withdrawal that failed")
+    }
+
+    /// An operator sets fees.
+    pub(crate) async fn fees(self, operator: &Credentials) {
+        for _ in 0..LISTED {
+            let path = "/poa.escrow.v1.EscrowAdminService/SetFeeSchedule";
+            let _set: escrow::SetFeeScheduleResponse =
+                ask(self.wire, path, operator, &self.fee_request()).await;
+        }
+    }
+
+    /// A fee from now on of an account that does nothing.
+    pub(crate) fn fee_request(self) -> escrow::SetFeeScheduleRequest {
+        let account: AccountId = self.env.new_id();
+        escrow::SetFeeScheduleRequest {
+            account_id: account.to_string(),
+            fee_basis_points: 250,
+            start_time: None,
         }
     }
 

@@ -101,7 +101,10 @@ impl World {
         let wire = Wire::new(&servers);
         let cast = Cast::assemble(&wire, &env).await;
         let props = Story { wire: &wire, env: &env, cast: &cast }.tell().await;
-        Self { deployment, servers, env, cast, props }
+        let world = Self { deployment, servers, env, cast, props };
+        let story = Story { wire: &wire, env: &world.env, cast: &world.cast };
+        story.fees(&world.operator()).await;
+        world
     }
 
     fn key(&self, file: &str) -> PathBuf {
