@@ -223,11 +223,8 @@ async fn pay_hold_invoice(market: &Market, task: &Task) -> Result<(), String> {
     let waiting = |state| state == task::State::AwaitingFunds || state == task::State::Open;
     let asked = reach(market, task, |state| waiting(state) || has_ended(state)).await?;
     let invoice = asked.funding_invoice.ok_or_else(|| format!("{} shows no invoice", task.task_id))?.invoice;
-    match insist("the faucet", async || market.requester.faucet_pay(&invoice).await).await {
-        // The attempt before was carried out.
-        Err(error) if error.reason() == "INVOICE_REFUSED" => Ok(()),
-        paid => paid.map(|_| ()).map_err(String::from),
-    }
+    insist("the faucet", async || market.requester.faucet_pay(&invoice).await).await?;
+    Ok(())
 }
 
 /// Waits until a task is in one of these states.
