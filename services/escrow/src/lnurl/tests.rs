@@ -171,14 +171,14 @@ proptest! {
         amount in any::<i64>(),
     ) {
         for said in [said, with(key, mixed)] {
-            if let Ok(offer) = read(&said) {
-                if let Ok(url) = offer.callback(Msat::new(amount)) {
-                    prop_assert_eq!((url.scheme(), url.domain(), url.port()), ("https", Some(HOST), None));
-                    prop_assert!(url.username().is_empty() && url.password().is_none());
-                    let asked = url.query_pairs().last().map(|(_, value)| value.into_owned());
-                    prop_assert_eq!(asked, Some(amount.to_string()));
-                    prop_assert!(amount >= 1 && Msat::new(amount) <= offer.max());
-                }
+            if let Ok(offer) = read(&said)
+                && let Ok(url) = offer.callback(Msat::new(amount))
+            {
+                prop_assert_eq!((url.scheme(), url.domain(), url.port()), ("https", Some(HOST), None));
+                prop_assert!(url.username().is_empty() && url.password().is_none());
+                let asked = url.query_pairs().last().map(|(_, value)| value.into_owned());
+                prop_assert_eq!(asked, Some(amount.to_string()));
+                prop_assert!(amount >= 1 && Msat::new(amount) <= offer.max());
             }
         }
     }

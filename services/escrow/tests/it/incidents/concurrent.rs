@@ -96,7 +96,7 @@ async fn what_is_paid_internally_and_from_outside_is_paid_by_one_of_the_two() {
             }
             Ok(made) => {
                 let ended = || async { world.withdrawal(&payer, &made.withdrawal_id).await };
-                eventually(SOON, "it has ended", async || !ended().await.end_time.is_none()).await;
+                eventually(SOON, "it has ended", async || ended().await.end_time.is_some()).await;
                 let ended = ended().await;
                 assert!(ended.state() == State::Succeeded || ended.failure == "already_paid", "{ended:?}");
                 ended.state()
