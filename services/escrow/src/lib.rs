@@ -39,7 +39,7 @@ pub use domain::release::Unauthorised;
 pub use error::Error;
 pub use failpoint::Failpoint;
 use lightning::Lightning;
-pub use lnurl::AddressProblem;
+pub use lnurl::{AddressProblem, read_lnurl};
 use preimages::Preimages;
 use rpc::Rpc;
 use service::{Parts, Service};

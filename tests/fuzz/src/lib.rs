@@ -17,7 +17,7 @@ use targets::{criteria, files, log, messages, names, tokens};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub static TARGETS: [Target; 18] = [
+pub static TARGETS: [Target; 19] = [
     ("envelope", files::envelope),
     ("statement", files::statement),
     ("chain", files::chain),
@@ -32,6 +32,7 @@ pub static TARGETS: [Target; 18] = [
     ("did", names::did),
     ("names", names::names),
     ("bolt11", names::bolt11),
+    ("lnurl", names::lnurl),
     ("messages", messages::messages),
     ("page_token", tokens::page_token),
     ("jwt", tokens::jwt),

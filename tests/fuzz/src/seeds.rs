@@ -57,6 +57,13 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             "100m",
         ]),
         "bolt11" => text(&[INVOICE]),
+        "lnurl" => text(&[
+            "\0{\"tag\":\"payRequest\",\"callback\":\"https://pay.example/cb?k=1#x\",\"minSendable\":1,\"maxSendable\":50000,\"metadata\":\"[]\"}",
+            "\0{\"tag\":\"payRequest\",\"callback\":\"https://pay.example@other.example\",\"minSendable\":1,\"maxSendable\":50000,\"metadata\":\"\"}",
+            "\0{\"status\":\"ERROR\",\"reason\":\"no\"}",
+            "\0{\"pr\":\"lnsb1\",\"routes\":[]}",
+            "\u{2}alice@other.example{}",
+        ]),
         "messages" => (0..u8::try_from(READERS.len()).expect("a byte")).map(|which| vec![which]).chain(fields()).collect(),
         "page_token" => [text(&[&genuine_page_token(), ""]), changes].concat(),
         "jwt" => [text(&[&KEYS.access, &KEYS.service, "a.b.c"]), changes].concat(),

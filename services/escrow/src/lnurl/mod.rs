@@ -37,6 +37,15 @@ pub(crate) async fn invoice(egress: &Egress, offer: &Offer, amount: Msat) -> Res
     answers::invoice(status, json.as_deref())
 }
 
+/// Reads both answers of a host as they come, for the tests that make them up: the host that is asked under the address, and
+/// what is called at it for an invoice of the amount.
+pub fn read_lnurl(address: &str, answer: &[u8], amount: Msat) -> Option<(String, String)> {
+    let address = LightningAddress::parse(address).ok()?;
+    let _second = answers::invoice(200, Some(answer));
+    let offer = answers::offer(address.host(), 200, Some(answer)).ok()?;
+    Some((address.host().to_owned(), offer.callback(amount).ok()?.into()))
+}
+
 fn problem(error: EgressError) -> AddressProblem {
     match error {
         EgressError::Unreachable(_) => AddressProblem::Unreachable,

@@ -9,7 +9,8 @@ use prost::Message;
 const MAX_VIOLATION_BYTES: usize = 2_000;
 
 /// Every message with checks, as a function from bytes. `tests/corpus.rs` holds its length against the generated file.
-pub(crate) const READERS: [fn(&[u8]); 62] = [
+pub(crate) const READERS: [fn(&[u8]); 75] = [
+    read::<poa_proto::attestation::v1::AppendLiabilitiesRequest>,
     read::<poa_proto::attestation::v1::AppendStatementRequest>,
     read::<poa_proto::attestation::v1::GetAttestationRequest>,
     read::<poa_proto::attestation::v1::GetCheckpointRequest>,
@@ -40,16 +41,28 @@ pub(crate) const READERS: [fn(&[u8]); 62] = [
     read::<poa_proto::escrow::v1::CreateOutsideInvoiceRequest>,
     read::<poa_proto::escrow::v1::CreateWithdrawalRequest>,
     read::<poa_proto::escrow::v1::EstimateFeesRequest>,
+    read::<poa_proto::escrow::v1::GetBalanceProofRequest>,
     read::<poa_proto::escrow::v1::GetBalanceRequest>,
     read::<poa_proto::escrow::v1::GetDepositRequest>,
     read::<poa_proto::escrow::v1::GetEscrowRequest>,
+    read::<poa_proto::escrow::v1::GetPayoutDestinationRequest>,
+    read::<poa_proto::escrow::v1::GetReconciliationRequest>,
     read::<poa_proto::escrow::v1::GetWithdrawalRequest>,
     read::<poa_proto::escrow::v1::HoldFundsRequest>,
+    read::<poa_proto::escrow::v1::ListFeeSchedulesRequest>,
     read::<poa_proto::escrow::v1::ListLedgerEntriesRequest>,
     read::<poa_proto::escrow::v1::ListWithdrawalsRequest>,
+    read::<poa_proto::escrow::v1::PausePayoutsRequest>,
     read::<poa_proto::escrow::v1::PayInvoiceRequest>,
+    read::<poa_proto::escrow::v1::QuoteFeeRequest>,
     read::<poa_proto::escrow::v1::RefundEscrowRequest>,
+    read::<poa_proto::escrow::v1::ReplaceWithdrawalInvoiceRequest>,
+    read::<poa_proto::escrow::v1::ReturnWithdrawalRequest>,
+    read::<poa_proto::escrow::v1::SecureEscrowRequest>,
+    read::<poa_proto::escrow::v1::SetFeeScheduleRequest>,
+    read::<poa_proto::escrow::v1::SetPayoutDestinationRequest>,
     read::<poa_proto::escrow::v1::WatchDepositRequest>,
+    read::<poa_proto::escrow::v1::WatchEscrowEventsRequest>,
     read::<poa_proto::search::v1::ReindexRequest>,
     read::<poa_proto::search::v1::SearchAgentsRequest>,
     read::<poa_proto::search::v1::SearchTasksRequest>,

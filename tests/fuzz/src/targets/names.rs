@@ -66,3 +66,20 @@ pub(crate) fn bolt11(data: &[u8]) {
     assert_eq!(decode(&text).as_ref(), Ok(&decoded));
     assert!(decoded.amount.is_none_or(|amount| !amount.is_negative() && amount <= Msat::SUPPLY));
 }
+
+/// What the host of a Lightning address answers: the first byte parts the first answer from the second. Whatever it says, only
+/// that host is called, for exactly the amount.
+pub(crate) fn lnurl(data: &[u8]) {
+    let [share, rest @ ..] = data else { return };
+    let (address, answer) = rest.split_at(rest.len() * usize::from(*share % 17) / 16);
+    let address = String::from_utf8_lossy(address);
+    for address in [&*address, "alice@pay.example"] {
+        let Some((host, called)) = poa_escrow::read_lnurl(address, answer, Msat::new(10_000)) else {
+            continue;
+        };
+        assert!(address.to_ascii_lowercase().ends_with(&format!("@{host}")));
+        let called: http::Uri = called.parse().expect("what is called is a URL");
+        assert_eq!((called.scheme_str(), called.host(), called.port()), (Some("https"), Some(&*host), None));
+        assert!(called.query().is_some_and(|query| query.ends_with("amount=10000")));
+    }
+}
