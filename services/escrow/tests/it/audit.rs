@@ -101,7 +101,7 @@ async fn a_ledger_that_has_seen_everything_is_clean_and_its_figures_add_up() {
     let world = lived_in().await;
     let audit = world.audit().await;
     assert!(audit.clean, "{:?}", audit.checks);
-    assert_eq!(audit.checks.len(), 19);
+    assert_eq!(audit.checks.len(), 21);
     assert_eq!((audit.open_escrows, audit.fees_msat), (2, 10_000 + 500_049));
     // What came in, less what was sent with its fee, is what users and platform have.
     assert_eq!(audit.user_liabilities_msat + audit.fees_msat, 10_000_000 - 400_400 + 3 * PRICE);
@@ -150,7 +150,7 @@ fn drop_checks() -> String {
                   WHERE contype IN ('c', 'u') AND connamespace = 'public'::regnamespace
                     AND conrelid::regclass::text IN ('accounts', 'transfers', 'postings', 'escrows', 'mandates',
                                                      'releases', 'deposits', 'withdrawals',
-                                                     'hold_invoices') LOOP
+                                                     'hold_invoices', 'fee_schedules') LOOP
              EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tbl, c.conname);
          END LOOP;
          DROP INDEX transfers_one_end, transfers_one_hold, transfers_one_way_out;
@@ -317,6 +317,15 @@ const CHANGES: &[(&str, &[&str])] = &[
             "UPDATE withdrawals SET deposit_id = (SELECT id FROM deposits WHERE state = 'open') WHERE deposit_id IS NOT NULL",
             "UPDATE withdrawals SET deposit_id = (SELECT id FROM deposits WHERE paid_by IS NOT NULL) WHERE state = 'failed'",
             "UPDATE withdrawals SET state = 'failed' WHERE deposit_id IS NOT NULL",
+        ],
+    ),
+    (
+        "fee_schedules",
+        &[
+            // A fee for all that was in force long before, and that no escrow has.
+            "INSERT INTO fee_schedules
+             VALUES ('00000000-0000-0000-0000-000000000000', '2020-01-01Z', 250, '2020-01-01Z')",
+            "INSERT INTO fee_schedules VALUES (gen_random_uuid(), '2020-01-01Z', 250, '2020-01-02Z')",
         ],
     ),
 ];
