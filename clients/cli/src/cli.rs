@@ -160,6 +160,8 @@ pub(crate) enum AgentCommand {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -167,6 +169,40 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// What the comments of the contract name as a method's command, in all files below a folder.
+    fn named(folder: &Path, names: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                named(&path, names);
+            } else if path.extension().is_some_and(|extension| extension == "proto") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let after = text.split("CLI: ").skip(1).filter_map(|rest| rest.split('\n').next());
+                let quoted = after.filter_map(|rest| rest.split('`').nth(1)).map(str::to_owned);
+                names.extend(quoted);
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_the_contract_names_is_there_with_its_flags() {
+        let mut names = Vec::new();
+        named(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto/poa"), &mut names);
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            let mut command = Cli::command();
+            for word in name.split(' ').skip(1) {
+                if let Some(flag) = word.strip_prefix("--") {
+                    let known = command.get_arguments().any(|argument| argument.get_long() == Some(flag));
+                    assert!(known, "{name}: there is no --{flag}");
+                } else {
+                    let next = command.find_subcommand(word).cloned();
+                    command = next.unwrap_or_else(|| panic!("{name}: there is no {word}"));
+                }
+            }
+        }
     }
 
     fn parse(words: &str) -> Result<Cli, clap::Error> {
@@ -228,6 +264,7 @@ mod tests {
             "poa admin payouts pause drift --token-file t",
             "poa admin payouts resume solved --token-file t",
             "poa admin payouts show --token-file t",
+            "poa admin payouts return wdr_1 asked --token-file t",
             "poa admin fees --token-file t",
             "poa admin fees set 5% --token-file t",
             "poa admin fees set 250bp --account acct_1 --from 2026-12-01 --token-file t",

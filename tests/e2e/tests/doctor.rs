@@ -40,9 +40,22 @@ async fn the_doctor_finds_a_mesh_well_and_then_the_server_that_was_stopped() {
     let (code, well) = examined(&mesh, &admins.join(","), &alice);
     assert_eq!(with_status(&well, "problem"), [""; 0], "{well:#}");
     assert_eq!(code, 0, "{well:#}");
-    for check in
-        ["endpoint", "grpc-web", "clock", "keys", "log", "account", "escrow", "task", "ledger", "key files"]
-    {
+    for check in [
+        "endpoint",
+        "grpc-web",
+        "clock",
+        "keys",
+        "log",
+        "account",
+        "escrow",
+        "task",
+        "ledger",
+        "reconciliation",
+        "lightning",
+        "hold invoices",
+        "payouts",
+        "key files",
+    ] {
         assert!(with_status(&well, "ok").contains(&check), "{check} is not ok: {well:#}");
     }
     let ready = with_status(&well, "ok").iter().filter(|check| **check == "ready").count();

@@ -20,7 +20,7 @@ pub(crate) enum AdminCommand {
     Audit(AdminOptions),
     /// Hold the ledger against the Lightning node, now. Exit code 7 where they differ, and payouts are paused then.
     Reconcile(ReconcileArgs),
-    /// Pause payouts, or let them go on.
+    /// Pause payouts, let them go on, or give back one that the node has forgotten.
     #[command(subcommand)]
     Payouts(PayoutsCommand),
     /// List the platform's fees, in force or to come, or set one.
