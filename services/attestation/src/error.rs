@@ -88,6 +88,7 @@ impl ServiceError for Error {
                 Refusal::AgentUnknown { .. } | Refusal::AgentNotActive { .. } | Refusal::Chain { .. } => {
                     Code::FailedPrecondition
                 }
+                Refusal::OtherLiabilities => Code::AlreadyExists,
             },
         }
     }
@@ -116,7 +117,7 @@ impl ServiceError for Error {
                 Refusal::AgentUnknown { agent } | Refusal::AgentNotActive { agent, .. } => {
                     vec![("agent_id", agent.to_string())]
                 }
-                Refusal::Malformed(_) => Vec::new(),
+                Refusal::Malformed(_) | Refusal::OtherLiabilities => Vec::new(),
             },
             Self::DatabaseBusy(_) | Self::OutcomeUnknown(_) | Self::PageToken(_) => Vec::new(),
         }

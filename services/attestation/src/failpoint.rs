@@ -1,4 +1,5 @@
-//! This service's failpoints: before and after each COMMIT of statements and of a checkpoint. It calls nobody.
+//! This service's failpoints: before and after each COMMIT of statements, of liabilities and
+//! of a checkpoint. It calls nobody.
 
 use std::sync::Arc;
 
@@ -12,6 +13,10 @@ poa_chassis::failpoints! {
         AppendBeforeCommit = "attestation.append.before_commit",
         /// Statements are committed, and not answered.
         AppendCommitted = "attestation.append.committed",
+        /// What the platform owes is written, and not committed.
+        LiabilitiesBeforeCommit = "attestation.liabilities.before_commit",
+        /// What the platform owes is committed, and not answered.
+        LiabilitiesCommitted = "attestation.liabilities.committed",
         /// A checkpoint with its nodes is written, and not committed.
         CheckpointBeforeCommit = "attestation.checkpoint.before_commit",
         /// A checkpoint with its nodes is committed.

@@ -7,6 +7,7 @@ use std::{fs, io};
 use ed25519_dalek::SigningKey;
 use poa_chassis::keyring;
 use poa_common::{Env, Network};
+use proof_of_agent::liabilities::LiabilitiesStatement;
 use proof_of_agent::{
     Checkpoint, CheckpointError, DidKey, Envelope, EnvelopeError, LogKey, Statement, TrustError, TrustRoot,
 };
@@ -118,6 +119,14 @@ impl PlatformKeys {
     /// Signs a statement that names the receipt key as its signer.
     pub(crate) fn sign(&self, statement: &Statement) -> Result<Envelope, EnvelopeError> {
         Envelope::sign(statement, &self.receipt)
+    }
+
+    /// Signs a statement of what the platform owes that names the receipt key as its signer.
+    pub(crate) fn sign_liabilities(
+        &self,
+        statement: &LiabilitiesStatement,
+    ) -> Result<Envelope, EnvelopeError> {
+        statement.sign(&self.receipt)
     }
 
     /// Signs a checkpoint of this log.

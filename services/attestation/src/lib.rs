@@ -82,7 +82,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
     deps.lifecycle.spawn("agent events", follower.run(stopping));
 
     let pages = Sealer::new(&deps.keyring.secret());
-    let service = Arc::new(Service { db, keys, appender, sequencer: nudge, agents, pages, ready });
+    let env = deps.env.clone();
+    let service = Arc::new(Service { env, db, keys, appender, sequencer: nudge, agents, pages, ready });
     service.ready.ready();
     let limits = &config.server.limits;
     let public = AttestationServiceServer::from_arc(Arc::clone(&service))

@@ -37,6 +37,9 @@ pub(crate) enum Refusal {
         /// What does not fit, for people.
         detail: String,
     },
+    /// Other liabilities are logged for this snapshot.
+    #[error("other liabilities are logged for this snapshot: what is logged stays")]
+    OtherLiabilities,
 }
 
 // === impl Refusal ===
@@ -97,6 +100,7 @@ impl Refusal {
             Self::Signature { .. } => "SIGNATURE_INVALID",
             Self::AgentUnknown { .. } | Self::AgentNotActive { .. } => "AGENT_NOT_ACTIVE",
             Self::Chain { .. } => "CHAIN_MISMATCH",
+            Self::OtherLiabilities => "REQUEST_ID_REUSED",
         }
     }
 }

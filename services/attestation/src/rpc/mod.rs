@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 use poa_chassis::{Latch, status};
+use poa_common::Env;
 use poa_proto::attestation::v1::attestation_internal_service_server::AttestationInternalService;
 use poa_proto::attestation::v1::attestation_service_server::AttestationService;
 use poa_proto::attestation::v1::{
@@ -41,6 +42,7 @@ use crate::worker::sequencer::Nudge;
 /// What the methods work with.
 #[derive(Debug)]
 pub(crate) struct Service {
+    pub(crate) env: Env,
     pub(crate) db: Database,
     pub(crate) keys: Arc<PlatformKeys>,
     pub(crate) appender: Handle<Appender>,

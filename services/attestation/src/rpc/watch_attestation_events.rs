@@ -1,6 +1,7 @@
 //! `AttestationInternalService.WatchAttestationEvents`: the log itself, followed.
 //!
-//! The log is a list with dense places, so it needs no event table: a cursor is the place after a statement. Only what the published tree reaches is told. A reader pulls: nothing is kept for one that is slow.
+//! The log is a list with dense places, so it needs no event table: a cursor is the place after a statement. Only what the
+//! published tree reaches is told, and of that what belongs to a task. A reader pulls: nothing is kept for one that is slow.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -66,8 +67,8 @@ pub(super) async fn handle(
 /// Whether the statement that a place comes after is in this log.
 async fn is_in_log(db: &Database, place: &Place, next: u64) -> Result<bool, Error> {
     let (Some(id), Some(index)) = (place.id(), next.checked_sub(1)) else { return Ok(true) };
-    let there = store::statements::from_index(db.read(), index, 1).await?;
-    Ok(there.first().is_some_and(|stored| stored.log_index == index && stored.id.uuid() == id))
+    let there = store::statements::in_log(db.read(), index, next, 1).await?;
+    Ok(there.first().is_some_and(|stored| stored.id.uuid() == id))
 }
 
 /// What a statement looks like from outside. The log holds what was verified when it came in.
@@ -103,9 +104,13 @@ impl Reader {
                 return Ok(self.message(Update::Event(event(stored)?)));
             }
             let published = store::checkpoints::newest(self.db.read()).await?.map_or(0, |newest| newest.size);
-            let page = PAGE.min(usize::try_from(published.saturating_sub(self.next)).unwrap_or(PAGE));
-            if page > 0 {
-                self.waiting = store::statements::from_index(self.db.read(), self.next, page).await?.into();
+            if published > self.next {
+                let rows = store::statements::in_log(self.db.read(), self.next, published, PAGE).await?;
+                if rows.is_empty() {
+                    // Entries that are no task's: passed over, and not read again.
+                    self.next = published;
+                }
+                self.waiting = rows.into();
             }
             if self.waiting.is_empty() {
                 if Instant::now() >= silence {

@@ -63,7 +63,11 @@ pub(crate) async fn is_behind(reader: &Reader) -> Result<bool, Error> {
 /// `Corrupt` where an index is missing: a tree that skips one would be a lie.
 pub(crate) async fn leaves(tx: &mut Tx, from: u64, limit: usize) -> Result<Vec<Digest>, Error> {
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT log_index, leaf_hash FROM statements WHERE log_index >= $1 ORDER BY log_index LIMIT $2",
+        "SELECT log_index, leaf_hash FROM (
+             (SELECT log_index, leaf_hash FROM statements WHERE log_index >= $1 ORDER BY log_index LIMIT $2)
+             UNION ALL
+             (SELECT log_index, leaf_hash FROM liabilities WHERE log_index >= $1 ORDER BY log_index LIMIT $2)
+         ) AS leaves ORDER BY log_index LIMIT $2",
     )
     .bind(signed(from)?)
     .bind(signed(limit)?)
@@ -75,7 +79,7 @@ pub(crate) async fn leaves(tx: &mut Tx, from: u64, limit: usize) -> Result<Vec<D
             if unsigned(*index)? == expected {
                 digest(hash)
             } else {
-                Err(Error::Corrupt(format!("the log has no statement {expected}, but one at {index}")))
+                Err(Error::Corrupt(format!("the log has no entry {expected}, but one at {index}")))
             }
         })
         .collect()

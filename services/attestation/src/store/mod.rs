@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod chains;
 pub(crate) mod checkpoints;
+pub(crate) mod liabilities;
 pub(crate) mod log;
 pub(crate) mod statements;
 

@@ -148,13 +148,20 @@ pub(crate) async fn of_task(
     rows.into_iter().map(Row::stored).collect()
 }
 
-/// The statements of the log from a place on, in its order, at most `limit`.
-pub(crate) async fn from_index(reader: &Reader, first: u64, limit: usize) -> Result<Vec<Stored>, Error> {
+/// The statements of the log from a place up to another, which is not among them, in its order, at most `limit`. Entries of
+/// another kind are left out.
+pub(crate) async fn in_log(
+    reader: &Reader,
+    first: u64,
+    end: u64,
+    limit: usize,
+) -> Result<Vec<Stored>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at
-         FROM statements WHERE log_index >= $1 ORDER BY log_index LIMIT $2",
+         FROM statements WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index LIMIT $3",
     )
     .bind(signed(first)?)
+    .bind(signed(end)?)
     .bind(signed(limit)?)
     .fetch_all(reader)
     .await?;

@@ -8,6 +8,7 @@ mod auth;
 mod bundle;
 mod events;
 mod fixture;
+mod liabilities;
 mod log;
 mod rate;
 mod reads;

@@ -56,7 +56,7 @@ impl Deployment {
     pub(crate) async fn new() -> Self {
         let env = poa_chassis::system_env();
         let keys = tempfile::tempdir().unwrap();
-        keyring::provision(keys.path(), &["auth", "task", "attestation", "search"], &env).unwrap();
+        keyring::provision(keys.path(), &["auth", "task", "attestation", "search", "escrow"], &env).unwrap();
         let trust_root = poa_attestation::provision(keys.path(), Network::Simulated, ORIGIN, &env).unwrap();
         let auth = FakeAuth::new(env.clone());
         let auth_pipe = serve_auth(&auth, keys.path(), &env);
