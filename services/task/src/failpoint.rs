@@ -98,14 +98,10 @@ poa_chassis::failpoints! {
         LapseBeforeCommit = "task.lapse.before_commit",
         /// The end of a claim that lapsed is committed.
         LapseStored = "task.lapse.stored",
-        /// The end of a task whose lock is about to end is written, and not committed.
+        /// The end of a task whose lock is about to end, or whose sats are lost, is written, and not committed.
         GiveUpBeforeCommit = "task.give_up.before_commit",
-        /// The end of a task whose lock is about to end is committed.
+        /// The end of a task whose lock is about to end, or whose sats are lost, is committed.
         GiveUpStored = "task.give_up.stored",
-        /// The end of a task whose sats are lost is written, and not committed.
-        LostBeforeCommit = "task.lost.before_commit",
-        /// The end of a task whose sats are lost is committed.
-        LostStored = "task.lost.stored",
         /// What an event of escrow's says is written with the cursor, and not committed.
         HeardBeforeCommit = "task.heard.before_commit",
         /// What an event of escrow's says is committed with the cursor, and nothing done about it.
@@ -139,8 +135,7 @@ fn around_commit(step: Step) -> (Failpoint, Failpoint) {
         }
         Step::LapseClaim => (Failpoint::LapseBeforeCommit, Failpoint::LapseStored),
         Step::Secure => (Failpoint::SecureBeforeCommit, Failpoint::SecureStored),
-        Step::GiveUp => (Failpoint::GiveUpBeforeCommit, Failpoint::GiveUpStored),
-        Step::EndLost => (Failpoint::LostBeforeCommit, Failpoint::LostStored),
+        Step::GiveUp | Step::EndLost => (Failpoint::GiveUpBeforeCommit, Failpoint::GiveUpStored),
     }
 }
 

@@ -90,7 +90,9 @@ pub(crate) fn story_of(point: &str) -> Story {
         Story::Unfunded
     } else if is(&["escrow.deposit.", "escrow.credit."]) {
         Story::Deposit
-    } else if is(&["escrow.hold_invoice.guard."]) {
+    } else if is(&["task.secure."]) {
+        Story::HeldAndSecured
+    } else if is(&["escrow.hold_invoice.guard.", "task.give_up.", "task.heard."]) {
         Story::HeldTooLong
     } else if is(&["escrow.hold_invoice.cancel", "escrow.hold_invoice.given_back."]) {
         Story::HeldAndGivenBack

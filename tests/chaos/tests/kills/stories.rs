@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poa_sdk::api::escrow::{CreateDepositRequest, CreateWithdrawalRequest, deposit, withdrawal};
+use poa_sdk::api::escrow::{CreateDepositRequest, CreateWithdrawalRequest, deposit, escrow, withdrawal};
 use poa_sdk::api::task::{
     ClaimNextTaskRequest, ClaimTaskRequest, Content, CreateTaskRequest, Criterion, Funding,
     RejectResultRequest, ReleasePolicy, SubmitResultRequest, Task, content, criterion, task,
@@ -72,12 +72,14 @@ pub(crate) enum Story {
     HeldAndGivenBack,
     /// Funded by a hold invoice, and claimed by nobody until the chain came to its guard height.
     HeldTooLong,
+    /// Funded by a hold invoice, judged after the chain came to its guard height, and released.
+    HeldAndSecured,
 }
 
 // === impl Story ===
 
 impl Story {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Paid,
         Self::Accepted,
         Self::Silence,
@@ -93,12 +95,15 @@ impl Story {
         Self::HeldAndPaid,
         Self::HeldAndGivenBack,
         Self::HeldTooLong,
+        Self::HeldAndSecured,
     ];
 
     /// Tells it to its end.
     pub(crate) async fn tell(self, market: &Market) -> Result<Effect, String> {
         match self {
-            Self::Paid | Self::Accepted | Self::Silence | Self::HeldAndPaid => self.worked(market).await,
+            Self::Paid | Self::Accepted | Self::Silence | Self::HeldAndPaid | Self::HeldAndSecured => {
+                self.worked(market).await
+            }
             Self::Cancelled
             | Self::Expired
             | Self::Rejected
@@ -123,13 +128,19 @@ impl Story {
                 insist("accept", async || market.requester.accept_result(&task.task_id).await).await?;
             }
             Self::Silence => leap_until_ended(market, &task, SHORT).await?,
+            Self::HeldAndSecured => {
+                secured(market, &task).await?;
+                insist("accept", async || market.requester.accept_result(&task.task_id).await).await?;
+            }
             _ => {}
         }
         end(market, &task, task::State::Completed).await?;
         receipt_verifies(market, &task).await?;
         Ok(match self {
             // Nothing of it was ever the requester's balance.
-            Self::HeldAndPaid => Effect { worker: LOCKED - LOCKED_FEE, ..Effect::default() },
+            Self::HeldAndPaid | Self::HeldAndSecured => {
+                Effect { worker: LOCKED - LOCKED_FEE, ..Effect::default() }
+            }
             _ => Effect { requester: -PRICE, worker: PRICE - FEE, ..Effect::default() },
         })
     }
@@ -180,7 +191,10 @@ impl Story {
     fn offer(self, market: &Market) -> CreateTaskRequest {
         let request_id = market.request_id();
         let judged = matches!(self, Self::Paid | Self::HeldAndPaid);
-        let held = matches!(self, Self::HeldAndPaid | Self::HeldAndGivenBack | Self::HeldTooLong);
+        let held = matches!(
+            self,
+            Self::HeldAndPaid | Self::HeldAndGivenBack | Self::HeldTooLong | Self::HeldAndSecured
+        );
         let pattern = Criterion { check: Some(criterion::Check::Pattern(r"^\d+$".to_owned())) };
         let policy = if judged { ReleasePolicy::OnAttestation } else { ReleasePolicy::OnAcceptance };
         let [open, work, review] = match self {
@@ -225,6 +239,15 @@ async fn pay_hold_invoice(market: &Market, task: &Task) -> Result<(), String> {
     let invoice = asked.funding_invoice.ok_or_else(|| format!("{} shows no invoice", task.task_id))?.invoice;
     insist("the faucet", async || market.requester.faucet_pay(&invoice).await).await?;
     Ok(())
+}
+
+/// Waits until what a hold invoice had locked is in the ledger: the blocks decide when, not the clock.
+async fn secured(market: &Market, task: &Task) -> Result<(), String> {
+    until("the sats are secured", async || {
+        let escrow = insist("an escrow", async || market.requester.escrow(&task.escrow_id).await).await?;
+        Ok((escrow.state() == escrow::State::Held).then_some(()))
+    })
+    .await
 }
 
 /// Waits until a task is in one of these states.
