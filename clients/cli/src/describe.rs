@@ -7,7 +7,7 @@ use poa_sdk::api::task::waiting::Actor;
 use poa_sdk::api::task::{ContentSummary, Criterion, OpenTask, ReleasePolicy, Task, Waiting};
 use poa_sdk::{from_time, rfc3339};
 
-use crate::commands::funding::{invoice_of_task, of_task};
+use crate::describe_hold::{invoice_of_task, of_task};
 use crate::output::{fields, one_line, plain};
 use crate::units::{bytes, sats};
 

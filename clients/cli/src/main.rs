@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod commands;
 mod describe;
+mod describe_hold;
 mod failure;
 mod output;
 mod paging;

@@ -12,10 +12,10 @@ use poa_sdk::{Session, ToJson as _, to_duration};
 use super::deposit::WATCH_PATIENCE;
 use super::funding::{self, Funding};
 use crate::app::{App, MAX_INLINE_BYTES, read_file, write_file};
-use crate::describe;
 use crate::failure::{Exit, Failure};
 use crate::output::{fields, one_line};
 use crate::units::{Amount, Size, Span, per_cent, sats};
+use crate::{describe, describe_hold};
 
 /// Bytes of a JSON schema, as the contract has it.
 const MAX_SCHEMA_BYTES: usize = 16 * 1024;
@@ -256,7 +256,7 @@ pub(crate) async fn follow(
             if last.as_ref().map(Task::state) != Some(task.state()) {
                 app.out.progress(&step(&task));
             }
-            if let Some(news) = funding::news(last.as_ref(), &task) {
+            if let Some(news) = describe_hold::news(last.as_ref(), &task) {
                 app.out.progress(&news);
             }
         }
@@ -289,7 +289,7 @@ async fn deliver(app: &App, session: &Session, ended: &Task, output: Option<Path
         let reason =
             if ended.note.is_empty() { String::new() } else { format!(": {}", one_line(&ended.note)) };
         let message = format!("the task ended as {state}{reason}");
-        return Err(Failure::new(Exit::Refused, message).hint(funding::after(ended)));
+        return Err(Failure::new(Exit::Refused, message).hint(describe_hold::after(ended)));
     }
     let task = session.task(&ended.task_id).await?;
     let bytes = result_bytes(&task)?;

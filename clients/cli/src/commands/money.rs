@@ -4,13 +4,12 @@ use clap::{Args, Subcommand};
 use poa_sdk::api::escrow::ledger_entry::Kind;
 use poa_sdk::api::escrow::{Escrow, LedgerEntry, ListLedgerEntriesRequest};
 
-use super::funding;
 use super::prove::{BalanceArgs, prove};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::fields;
 use crate::units::{sats, signed_sats};
-use crate::{describe, paging};
+use crate::{describe, describe_hold, paging};
 
 #[derive(Debug, Args)]
 pub(crate) struct StatementArgs {
@@ -104,7 +103,7 @@ fn show(escrow: &Escrow) -> String {
     if !escrow.payee_id.is_empty() {
         rows.push(("payee", escrow.payee_id.clone()));
     }
-    rows.extend(funding::of_escrow(escrow));
+    rows.extend(describe_hold::of_escrow(escrow));
     if escrow.end_time.is_some() {
         rows.push(("ended", describe::time(escrow.end_time.as_ref())));
     }
