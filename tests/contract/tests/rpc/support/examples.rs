@@ -3,7 +3,7 @@
 //! A method whose request has no required fields needs no row. Every other one has, or the suite fails and says so. A row
 //! is made anew each time it is asked for, with another payload, so that a mutation can be carried out with it.
 
-use poa_common::EscrowId;
+use poa_common::{EscrowId, LiabilitiesId};
 use poa_proto::attestation::v1 as attestation;
 use poa_proto::auth::v1 as auth;
 use poa_proto::escrow::v1 as escrow;
@@ -296,6 +296,15 @@ fn of_attestation(scene: &Scene, name: &str) -> Option<Vec<u8>> {
                 task_id,
                 account_id: world.cast.bob.id.clone(),
                 statement: Some(attestation::append_statement_request::Statement::Envelope(envelope)),
+            })
+        }
+        "attestation.v1.AttestationInternalService/AppendLiabilities" => {
+            row(&attestation::AppendLiabilitiesRequest {
+                snapshot_id: world.unused_id::<LiabilitiesId>(),
+                root: world.env.random::<32>().to_vec(),
+                liabilities_msat: 1_000,
+                leaf_count: 1,
+                snapshot_time: Some(poa_sdk::to_time(world.env.now())),
             })
         }
         _ => None,
