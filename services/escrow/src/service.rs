@@ -13,6 +13,7 @@ use poa_storage::page::Sealer;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::config::Config;
+use crate::domain::escrow::Escrow;
 use crate::egress::Egress;
 use crate::fees::FeeBook;
 use crate::preimages::Preimages;
@@ -127,9 +128,11 @@ impl Service {
         }
     }
 
-    /// Tells the worker that an escrow which a hold invoice funds has changed.
-    pub(crate) fn hold_changed(&self, escrow: EscrowId) {
-        let _nobody_listens = self.hold_changes.send(escrow);
+    /// Tells the worker of hold invoices that an escrow has changed, where one funds it.
+    pub(crate) fn hold_changed(&self, escrow: &Escrow) {
+        if escrow.hold_invoice.is_some() {
+            let _nobody_listens = self.hold_changes.send(escrow.id);
+        }
     }
 
     /// The preimage of a hold invoice; none where it does not open.

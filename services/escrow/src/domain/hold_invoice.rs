@@ -277,3 +277,115 @@ impl Unavailable {
         facts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use poa_common::{EscrowId, TaskId, TypedId as _};
+    use poa_payment::Preimage;
+    use uuid::Uuid;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const PAID: Msat = Msat::new(1_000);
+    const MEMO: Memo = Memo { paid: PAID, parts: 1, expiry_height: 880, accept_time: NOW };
+    /// Before the guard height of the memo.
+    const EARLY: u32 = 843;
+
+    fn escrow(state: State, memo: Option<Memo>) -> Escrow {
+        Escrow {
+            id: EscrowId::from_uuid(Uuid::nil()),
+            task: TaskId::from_uuid(Uuid::nil()),
+            state,
+            payer: None,
+            payee: None,
+            amount: PAID,
+            fee: Msat::ZERO,
+            payee_net: PAID,
+            fee_basis_points: 0,
+            terms: None,
+            hold_transfer: None,
+            end_transfer: None,
+            create_time: NOW,
+            end_time: None,
+            hold_invoice: Some(HoldInvoice {
+                hash: Preimage::new([7; 32]).hash(),
+                node: NodeId::new([2; 33]),
+                cltv_blocks: 80,
+                expiry_seconds: 600,
+                bolt11: Some("lnsb".to_owned()),
+                expire_time: Some(NOW),
+                memo,
+                guard_time: None,
+            }),
+        }
+    }
+
+    fn at(height: u32) -> Circumstances {
+        Circumstances { now: NOW, height }
+    }
+
+    #[test]
+    fn what_the_node_says_means_one_thing_in_each_state() {
+        let accepted = InvoiceState::Accepted { paid: PAID, parts: 1, lowest_expiry_height: 880 };
+        let settled = InvoiceState::Settled { paid: PAID, at: NOW, preimage: None };
+        let alarm = Step::Alarm("a hold invoice is settled that nobody told the node to settle");
+        let ask = Step::AskFinality { paid: PAID };
+        let (open, canceled) = (InvoiceState::Open, InvoiceState::Canceled);
+        // By the state: open, accepted, settled, cancelled, not known.
+        let table = [
+            (State::Awaiting, None, [Step::Wait, Step::Accept(MEMO), alarm, Step::Canceled, Step::Wait]),
+            (State::Accepted, Some(MEMO), [Step::Wait, Step::Wait, alarm, Step::Canceled, Step::Wait]),
+            (State::Settling, Some(MEMO), [Step::Wait, Step::Settle, ask, Step::Canceled, Step::Wait]),
+            (State::Canceling, Some(MEMO), [Step::Cancel, Step::Cancel, alarm, Step::Canceled, Step::Cancel]),
+            (State::Held, Some(MEMO), [Step::Wait; 5]),
+            (State::Released, Some(MEMO), [Step::Wait; 5]),
+            (State::Refunded, Some(MEMO), [Step::Wait; 5]),
+            (State::Canceled, Some(MEMO), [Step::Wait; 5]),
+            (State::FundingLost, Some(MEMO), [Step::Wait; 5]),
+        ];
+        let words = [Some(&open), Some(&accepted), Some(&settled), Some(&canceled), None];
+        for (state, memo, steps) in table {
+            for (word, step) in words.into_iter().zip(steps) {
+                assert_eq!(next(&escrow(state, memo), word, at(EARLY)), step, "{state:?} {word:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_guard_is_due_once_and_while_nothing_is_decided() {
+        let accepted = InvoiceState::Accepted { paid: PAID, parts: 1, lowest_expiry_height: 880 };
+        let mut locked = escrow(State::Accepted, Some(MEMO));
+        assert_eq!(locked.hold_invoice.as_ref().unwrap().guard_height(), Some(844));
+        assert_eq!(next(&locked, Some(&accepted), at(843)), Step::Wait);
+        assert_eq!(next(&locked, Some(&accepted), at(844)), Step::Guard);
+        locked.hold_invoice.as_mut().unwrap().guard_time = Some(NOW);
+        assert_eq!(next(&locked, Some(&accepted), at(845)), Step::Wait);
+        assert_eq!(next(&escrow(State::Settling, Some(MEMO)), Some(&accepted), at(844)), Step::Settle);
+    }
+
+    #[test]
+    fn a_node_that_does_not_know_it_ends_only_what_can_hold_no_sats() {
+        let day = std::time::Duration::from_secs(24 * 3_600);
+        let later = |by| Circumstances { now: NOW + by, height: EARLY };
+        // Unpaid: a day after its end. Paid: at the height at which the sats have gone back by themselves, and no time counts.
+        for state in [State::Awaiting, State::Canceling] {
+            let wait = if state == State::Awaiting { Step::Wait } else { Step::Cancel };
+            assert_eq!(next(&escrow(state, None), None, later(day)), wait, "{state:?}");
+            let second = std::time::Duration::from_secs(1);
+            assert_eq!(next(&escrow(state, None), None, later(day + second)), Step::Canceled, "{state:?}");
+        }
+        let paid = escrow(State::Canceling, Some(MEMO));
+        assert_eq!(next(&paid, None, later(day * 365)), Step::Cancel);
+        assert_eq!(next(&paid, None, at(879)), Step::Cancel);
+        assert_eq!(next(&paid, None, at(880)), Step::Canceled);
+        // What we meant to take may have been taken: absence says nothing, however late.
+        for state in [State::Accepted, State::Settling] {
+            assert_eq!(next(&escrow(state, Some(MEMO)), None, at(10_000)), Step::Wait, "{state:?}");
+        }
+        // What was never handed out holds nothing.
+        let mut unseen = escrow(State::Canceling, None);
+        let invoice = unseen.hold_invoice.as_mut().unwrap();
+        (invoice.bolt11, invoice.expire_time) = (None, None);
+        assert_eq!(next(&unseen, None, at(EARLY)), Step::Canceled);
+    }
+}

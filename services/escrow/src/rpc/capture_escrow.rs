@@ -47,7 +47,7 @@ pub(super) async fn handle(
         time: service.env.now(),
     };
     let released = service.ledger.escrow(Command::Capture(Box::new(capture))).await?;
-    service.hold_changed(id);
+    service.hold_changed(&released);
     Ok(answer(&released))
 }
 

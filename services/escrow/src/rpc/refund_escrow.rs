@@ -32,7 +32,7 @@ pub(super) async fn handle(
         time: service.env.now(),
     };
     let refunded = service.ledger.escrow(Command::Refund(refund)).await?;
-    service.hold_changed(escrow);
+    service.hold_changed(&refunded);
     Ok(RefundEscrowResponse {
         escrow: Some(convert::escrow(&refunded)),
         transfer_id: convert::transfer(refunded.end_transfer),

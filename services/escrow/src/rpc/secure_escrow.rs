@@ -26,6 +26,6 @@ pub(super) async fn handle(
     };
     let secure = Secure { escrow, task, event: service.env.new_id(), time: service.env.now() };
     let secured = service.ledger.escrow(Command::Secure(secure)).await?;
-    service.hold_changed(escrow);
+    service.hold_changed(&secured);
     Ok(SecureEscrowResponse { escrow: Some(convert::escrow(&secured)) })
 }

@@ -77,7 +77,7 @@ pub(super) async fn observe(service: &Service, escrow: &Escrow, seen: Observatio
                 metrics::hold_invoice_seen(name);
                 tracing::info!(escrow_id = %now.id, seen = name, state = now.state.as_str(), "hold invoice seen");
             }
-            service.hold_changed(now.id);
+            service.hold_changed(now);
         }
         Err(Error::Refused(Refusal::EscrowState { .. } | Refusal::OutOfRange)) => {
             metrics::alarm("hold_invoice_refused");
