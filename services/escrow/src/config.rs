@@ -105,6 +105,9 @@ pub struct PayoutConfig {
     pub change_delay_seconds: u32,
     /// How often is looked for accounts to pay out by themselves, in milliseconds. Default 10,000.
     pub automatic_poll_ms: u64,
+    /// How long after an attempt that came to nothing the next one is made, in seconds. It doubles with each, up to six
+    /// hours. Default 60.
+    pub automatic_retry_seconds: u32,
 }
 
 /// The way out to the hosts of Lightning addresses.
@@ -308,7 +311,7 @@ impl Default for HoldConfig {
 
 impl Default for PayoutConfig {
     fn default() -> Self {
-        Self { change_delay_seconds: 86_400, automatic_poll_ms: 10_000 }
+        Self { change_delay_seconds: 86_400, automatic_poll_ms: 10_000, automatic_retry_seconds: 60 }
     }
 }
 impl Default for ReconciliationConfig {

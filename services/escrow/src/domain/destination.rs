@@ -15,8 +15,6 @@ use super::invoice::fee_limit;
 
 /// Keeps these digests apart from any other use of SHA-256.
 const DOMAIN: &[u8] = b"proof-of-agent automatic payout v1\0";
-/// The wait after the first attempt that came to nothing; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest wait between two attempts: six hours.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3_600);
 /// After so many doublings the pause is the longest one.
@@ -111,11 +109,11 @@ impl Destination {
         Self { version, ..self.at(now) }
     }
 
-    /// After an attempt that came to nothing.
-    pub(crate) fn after_failure(self, why: &str, now: Timestamp) -> Self {
+    /// After an attempt that came to nothing. The first one is followed by another after `pause`, which doubles with each.
+    pub(crate) fn after_failure(self, why: &str, pause: Duration, now: Timestamp) -> Self {
         let failures = self.failures.saturating_add(1);
         let doublings = u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(1).min(MOST_DOUBLINGS);
-        let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+        let pause = pause.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
         Self { failures, next_attempt_time: now + pause, problem: why.to_owned(), ..self }
     }
 
@@ -224,7 +222,7 @@ mod tests {
         let mut known = first();
         let mut pauses = Vec::new();
         for _ in 0..11 {
-            known = known.after_failure("nobody answers", NOW);
+            known = known.after_failure("nobody answers", Duration::from_secs(60), NOW);
             pauses.push((known.next_attempt_time - NOW).whole_minutes());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360]);

@@ -121,7 +121,8 @@ fn with_problem(destination: Destination, service: &Service, why: &str) -> Desti
     let now = service.env.now();
     let (date, time) = (now.date(), now.time());
     let when = format!("{date} {:02}:{:02} UTC", time.hour(), time.minute());
-    destination.after_failure(&format!("{when}: {why}"), now)
+    let pause = Duration::from_secs(u64::from(service.config.payouts.automatic_retry_seconds));
+    destination.after_failure(&format!("{when}: {why}"), pause, now)
 }
 
 async fn note(service: &Service, was: &Destination, becomes: Destination) -> Result<(), Error> {

@@ -9,8 +9,8 @@ pub(crate) struct Effect {
     pub(crate) requester: i64,
     /// Of the worker's balance, in msat.
     pub(crate) worker: i64,
-    /// A payment that left: amount and fee, in msat.
-    pub(crate) paid_out: Option<i64>,
+    /// Payments that left: amount and fee of each, in msat.
+    pub(crate) paid_out: Vec<i64>,
 }
 
 /// The sum of all effects.
@@ -30,7 +30,7 @@ impl Books {
     pub(crate) fn add(&mut self, effect: &Effect) {
         self.requester += effect.requester;
         self.worker += effect.worker;
-        self.paid_out.extend(effect.paid_out);
+        self.paid_out.extend(&effect.paid_out);
         self.stories += 1;
     }
 

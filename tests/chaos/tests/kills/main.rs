@@ -16,6 +16,7 @@ mod books;
 mod figures;
 mod market;
 mod node;
+mod payouts;
 mod points;
 mod rig;
 mod stories;

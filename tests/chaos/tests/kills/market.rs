@@ -7,7 +7,7 @@ use poa_e2e::Deployment;
 use poa_sdk::api::auth::{RegisterAgentRequest, RegisterRequest};
 use poa_sdk::api::task::{ListTasksRequest, task};
 use poa_sdk::receipts::TrustRoot;
-use poa_sdk::{AccountId, AgentId, AgentKey, Client, Code, Error, Session, system_env};
+use poa_sdk::{AccountId, Admin, AgentId, AgentKey, Client, Code, Error, Session, system_env};
 use sqlx::PgPool;
 use tokio::sync::RwLock;
 
@@ -34,6 +34,8 @@ pub(crate) struct Market {
     pub(crate) agent: AgentId,
     pub(crate) key: AgentKey,
     pub(crate) trust_root: TrustRoot,
+    pub(crate) operator: Admin,
+    client: Client,
     /// The task service's database, for its clock.
     tasks: PgPool,
     books: Mutex<Books>,
@@ -45,7 +47,7 @@ pub(crate) struct Market {
 
 impl Market {
     /// Two accounts, an agent and a deposit, in a mesh in which nothing strikes yet.
-    pub(crate) async fn open(mesh: &Deployment) -> Self {
+    pub(crate) async fn open(mesh: &Deployment, operator: Admin) -> Self {
         let client = Client::connect(mesh.endpoint().as_str()).expect("an endpoint");
         let (requester, _) = sign_up(&client, "alice").await;
         let (worker, payee) = sign_up(&client, "bob").await;
@@ -61,6 +63,8 @@ impl Market {
             agent: agent.agent_id.parse().expect("an agent's id"),
             key,
             trust_root: TrustRoot::from_json(&trust_root).expect("a trust root"),
+            operator,
+            client,
             tasks: PgPool::connect(tasks).await.expect("the task service's database"),
             books: Mutex::default(),
             calm: RwLock::default(),
@@ -68,6 +72,14 @@ impl Market {
         let effect = stories::deposit(&market, MEANS).await.expect("a deposit");
         market.book(&effect);
         market
+    }
+
+    /// Somebody new.
+    pub(crate) async fn newcomer(&self) -> Result<Session, String> {
+        let name = format!("carol{}", &self.request_id().replace('-', "")[..12]);
+        let request = registration(&name);
+        let signed_in = insist("sign up", async || self.client.register(request.clone()).await).await?;
+        Ok(self.client.session(signed_in.tokens, None))
     }
 
     /// Adds what a story has come to.
@@ -131,13 +143,16 @@ impl Market {
     }
 }
 
-async fn sign_up(client: &Client, username: &str) -> (Session, AccountId) {
-    let request = RegisterRequest {
+fn registration(username: &str) -> RegisterRequest {
+    RegisterRequest {
         username: username.to_owned(),
         password: "correct horse battery staple".to_owned(),
         ..RegisterRequest::default()
-    };
-    let signed_in = client.register(request).await.expect("an account");
+    }
+}
+
+async fn sign_up(client: &Client, username: &str) -> (Session, AccountId) {
+    let signed_in = client.register(registration(username)).await.expect("an account");
     let account = signed_in.account.account_id.parse().expect("an account's id");
     (client.session(signed_in.tokens, None), account)
 }

@@ -100,6 +100,14 @@ pub(crate) fn story_of(point: &str) -> Story {
         Story::HeldAndPaid
     } else if is(&["escrow.payout.lookup.", "escrow.payout.failure.", "escrow.payout.return."]) {
         Story::FailedWithdrawal
+    } else if is(&["escrow.withdrawal.resolve."]) {
+        Story::ToAddress
+    } else if is(&["escrow.transfer."]) {
+        Story::Within
+    } else if is(&["escrow.destination.", "escrow.automatic."]) {
+        Story::PaidOut
+    } else if is(&["escrow.switch."]) {
+        Story::Paused
     } else if is(&["escrow.withdrawal.", "escrow.payout."]) {
         Story::Withdrawal
     } else {

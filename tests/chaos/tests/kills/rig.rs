@@ -10,13 +10,14 @@ use futures_util::future::join_all;
 use poa_chassis::failpoint::{REPORT_VARIABLE, VARIABLE};
 use poa_e2e::Deployment;
 use poa_sdk::Admin;
-use poa_testkit::eventually;
+use poa_testkit::{LnurlServer, eventually};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use crate::market::Market;
 use crate::node;
+use crate::payouts;
 use crate::points::{self, Action, Strike};
 use crate::stories::Story;
 
@@ -34,7 +35,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(180);
 /// Between two audits: they read the whole ledger.
 const AUDIT_PAUSE: Duration = Duration::from_millis(200);
 /// Every bound of the services on a wait, short enough to be waited for, and leases that outlive the clock's leaps.
-const SETTINGS: [(&str, &str, &str); 14] = [
+const SETTINGS: [(&str, &str, &str); 16] = [
     ("task", "POA__CLAIMS__LEASE_SECONDS", "86400"),
     ("task", "POA__DATABASE__STATEMENT_TIMEOUT_MS", "2000"),
     ("task", "POA__WORKER__CALL_TIMEOUT_MS", "1500"),
@@ -46,6 +47,8 @@ const SETTINGS: [(&str, &str, &str); 14] = [
     ("escrow", "POA__WITHDRAWALS__CALL_TIMEOUT_MS", "1500"),
     ("escrow", "POA__WITHDRAWALS__PAYMENT_SECONDS", "3"),
     ("escrow", "POA__WITHDRAWALS__LOST_MARGIN_SECONDS", "2"),
+    ("escrow", "POA__PAYOUTS__AUTOMATIC_POLL_MS", "100"),
+    ("escrow", "POA__PAYOUTS__AUTOMATIC_RETRY_SECONDS", "1"),
     ("escrow", "POA__HOLDS__CALL_TIMEOUT_MS", "1500"),
     ("escrow", "POA__HOLDS__LOOK_TIMEOUT_MS", "10000"),
     // Of the 80 blocks that sats are locked for, 44 pass before the platform decides: long enough for a story, whatever
@@ -60,6 +63,8 @@ pub(crate) struct Rig {
     audits: Arc<Audits>,
     /// Where the failpoints report to.
     report: PathBuf,
+    /// The host of Lightning addresses.
+    _outside: LnurlServer,
     _folder: TempDir,
     _turn: SemaphorePermit<'static>,
 }
@@ -80,14 +85,24 @@ impl Rig {
         let report = folder.path().join("failpoints");
         let path = report.to_string_lossy().into_owned();
         let reports = SERVICES.map(|service| (service, REPORT_VARIABLE, path.as_str()));
-        let settings: Vec<_> = SETTINGS.into_iter().chain(reports).collect();
+        let outside = payouts::addresses(folder.path()).await;
+        let server = outside.https().address().to_string();
+        let roots = folder.path().join("roots.pem");
+        std::fs::write(&roots, outside.https().roots()).expect("a file");
+        let roots = roots.to_string_lossy().into_owned();
+        let addresses = [
+            ("escrow", "POA__EGRESS__SIMULATED_SERVER", server.as_str()),
+            ("escrow", "POA__EGRESS__SIMULATED_ROOTS", roots.as_str()),
+        ];
+        let settings: Vec<_> = SETTINGS.into_iter().chain(reports).chain(addresses).collect();
         let mesh = Deployment::separate_with(&settings).await;
         let token = std::fs::read_to_string(mesh.admin_token_file()).expect("the operator's token");
         let admin = Admin::connect(mesh.admin_endpoint().as_str(), &token).expect("an admin endpoint");
-        let market = Arc::new(Market::open(&mesh).await);
+        let operator = Admin::connect(mesh.admin_endpoint().as_str(), &token).expect("an admin endpoint");
+        let market = Arc::new(Market::open(&mesh, operator).await);
         let audits = Arc::new(Audits::default());
         let auditing = tokio::spawn(audit(admin, Arc::clone(&audits)));
-        Self { mesh, market, auditing, audits, report, _folder: folder, _turn: turn }
+        Self { mesh, market, auditing, audits, report, _outside: outside, _folder: folder, _turn: turn }
     }
 
     /// Arms one failpoint alone, tells the story that leads to it, restarts what was killed, and waits for rest.

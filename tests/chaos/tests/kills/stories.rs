@@ -12,6 +12,7 @@ use poa_sdk::{AcceptanceTerms, WorkDone, to_duration};
 
 use crate::books::Effect;
 use crate::market::{Market, has_ended, insist, until};
+use crate::payouts;
 
 /// What a task pays, in msat, and the platform's 5 % of it.
 const PRICE: i64 = 10_000;
@@ -25,8 +26,8 @@ const LOCKED_FOR: [Duration; 3] =
 /// More than anybody here has, in msat.
 const TOO_MUCH: i64 = 50_000_000_000;
 /// What is paid out, in msat, and the tenth of a per cent that the simulated route takes.
-const PAYOUT: i64 = 7_000;
-const ROUTE: i64 = 7;
+pub(crate) const PAYOUT: i64 = 7_000;
+pub(crate) const ROUTE: i64 = 7;
 /// What one more deposit brings, in msat.
 const DEPOSIT: i64 = 3_000;
 /// Spans that no leap of the clock comes to the end of.
@@ -66,6 +67,16 @@ pub(crate) enum Story {
     Withdrawal,
     /// Sats cannot go out, and come back.
     FailedWithdrawal,
+    /// Sats cannot go out by one invoice, and go by another.
+    Replaced,
+    /// Sats go out to a Lightning address.
+    ToAddress,
+    /// Sats go to another account of the platform, by an invoice of its own.
+    Within,
+    /// Sats go out by themselves, twice.
+    PaidOut,
+    /// Payouts are paused, and go on.
+    Paused,
     /// Funded by a hold invoice, and released.
     HeldAndPaid,
     /// Funded by a hold invoice, and cancelled while it was open.
@@ -79,7 +90,7 @@ pub(crate) enum Story {
 // === impl Story ===
 
 impl Story {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Paid,
         Self::Accepted,
         Self::Silence,
@@ -92,6 +103,11 @@ impl Story {
         Self::Deposit,
         Self::Withdrawal,
         Self::FailedWithdrawal,
+        Self::Replaced,
+        Self::ToAddress,
+        Self::Within,
+        Self::PaidOut,
+        Self::Paused,
         Self::HeldAndPaid,
         Self::HeldAndGivenBack,
         Self::HeldTooLong,
@@ -115,6 +131,11 @@ impl Story {
             Self::Deposit => deposit(market, DEPOSIT).await,
             Self::Withdrawal => withdrawal(market).await,
             Self::FailedWithdrawal => failed_withdrawal(market).await,
+            Self::Replaced => payouts::replaced(market).await,
+            Self::ToAddress => payouts::to_address(market).await,
+            Self::Within => payouts::within(market).await,
+            Self::PaidOut => payouts::paid_out(market).await,
+            Self::Paused => payouts::paused(market).await,
         }
     }
 
@@ -427,7 +448,7 @@ async fn withdrawal(market: &Market) -> Result<Effect, String> {
     if ended.state() != withdrawal::State::Succeeded || ended.fee_msat != ROUTE {
         return Err(format!("a withdrawal ended otherwise: {ended:?}"));
     }
-    Ok(Effect { requester: -(PAYOUT + ROUTE), paid_out: Some(PAYOUT + ROUTE), ..Effect::default() })
+    Ok(Effect { requester: -(PAYOUT + ROUTE), paid_out: vec![PAYOUT + ROUTE], ..Effect::default() })
 }
 
 /// The fee limit is less than the route takes, so that the node finds none.
@@ -439,7 +460,7 @@ async fn failed_withdrawal(market: &Market) -> Result<Effect, String> {
     Ok(Effect::default())
 }
 
-async fn withdraw(
+pub(crate) async fn withdraw(
     market: &Market,
     fee_limit_msat: Option<i64>,
 ) -> Result<poa_sdk::api::escrow::Withdrawal, String> {
@@ -451,13 +472,7 @@ async fn withdraw(
         ..Default::default()
     };
     let made = insist("withdraw", async || market.requester.create_withdrawal(request.clone()).await).await?;
-    until("a withdrawal's end", async || {
-        let read =
-            insist("a withdrawal", async || market.requester.withdrawal(&made.withdrawal_id).await).await?;
-        let ended = matches!(read.state(), withdrawal::State::Succeeded | withdrawal::State::Failed);
-        Ok(ended.then_some(read))
-    })
-    .await
+    payouts::ended(&market.requester, &made.withdrawal_id).await
 }
 
 fn content(bytes: &[u8]) -> Content {
