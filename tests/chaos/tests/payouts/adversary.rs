@@ -11,6 +11,7 @@ use poa_payment::simulated::{
 use poa_payment::{FailureReason, Outcome, PaymentHash, Place, Provider as _};
 use poa_proto::escrow::v1::{CreateDepositRequest, CreateWithdrawalRequest, GetBalanceRequest};
 use poa_testkit::SeededEntropy;
+use sqlx::PgPool;
 use tokio::task::JoinSet;
 
 use crate::house::{House, with};
@@ -19,8 +20,11 @@ use crate::{ADDRESS, asked_for};
 const PAYOUTS: u64 = 1_000;
 /// How many are asked for before the service is ended.
 const WAVE: u64 = 25;
-/// The latest moment after the first of a wave at which the service is ended, in microseconds.
-const CRASH_WITHIN_US: u64 = 120_000;
+/// The service is ended once so many new payouts are in flight, at the most, or after so long.
+const IN_FLIGHT: u64 = 8;
+const CRASH_WITHIN: Duration = Duration::from_secs(3);
+/// And at the latest so many microseconds after that.
+const LATER_US: u64 = 20_000;
 /// How far the clock runs ahead of ours: failures after several dispatches wait for deadlines by it.
 const AHEAD: u32 = 10;
 /// How long the rest may take once the node behaves.
@@ -65,7 +69,7 @@ async fn of_a_thousand_payouts_none_is_made_twice_and_none_is_lost() {
     // The node behaves from now on, and payees take or leave what they have held.
     house.crash();
     house.start(Vec::new()).await;
-    figures.repeated += ask(&house, payer, &mut asked, None).await;
+    figures.repeated += ask(&house, payer, &mut asked, None::<std::future::Ready<()>>).await;
     assert!(asked.iter().all(|asked| asked.answered));
     rest(&house, &dice).await;
     ticking.abort();
@@ -146,22 +150,40 @@ async fn wave(
     dice: &SeededEntropy,
     figures: &mut Figures,
 ) {
-    let crash_after = Duration::from_micros(dice.next_u64() % CRASH_WITHIN_US);
-    figures.repeated += ask(house, payer, asked, Some(crash_after)).await;
+    let wanted = usize::try_from(dice.next_u64() % IN_FLIGHT + 1).unwrap();
+    let later = Duration::from_micros(dice.next_u64() % LATER_US);
+    let (sql, known) = (house.sql.clone(), figures.in_flight.clone());
+    let moment = async move {
+        let end = Instant::now() + CRASH_WITHIN;
+        while dispatched(&sql).await.difference(&known).count() < wanted && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(later).await;
+    };
+    figures.repeated += ask(house, payer, asked, Some(moment)).await;
     house.crash();
     figures.crashes += 1;
-    let dispatched: Vec<uuid::Uuid> =
-        sqlx::query_scalar("SELECT id FROM withdrawals WHERE state = 'dispatched'")
-            .fetch_all(&house.sql)
-            .await
-            .unwrap();
-    figures.in_flight.extend(dispatched);
+    figures.in_flight.extend(dispatched(&house.sql).await);
     house.start(days(dice)).await;
     resolve(house, dice, 3).await;
 }
 
-/// Asks for all that was not answered, for so long or until it is. Answers how many of them were asked before.
-async fn ask(house: &House, payer: AccountId, asked: &mut [Asked], until: Option<Duration>) -> u64 {
+/// What is in flight by the rows.
+async fn dispatched(sql: &PgPool) -> BTreeSet<uuid::Uuid> {
+    let rows: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM withdrawals WHERE state = 'dispatched'")
+        .fetch_all(sql)
+        .await
+        .unwrap();
+    rows.into_iter().collect()
+}
+
+/// Asks for all that was not answered, until a moment has come, or else until it is. Answers how many of them were asked before.
+async fn ask(
+    house: &House,
+    payer: AccountId,
+    asked: &mut [Asked],
+    until: Option<impl Future<Output = ()>>,
+) -> u64 {
     let mut calls = JoinSet::new();
     let token: Arc<str> = house.token(payer).into();
     let mut open = 0;
@@ -177,7 +199,10 @@ async fn ask(house: &House, payer: AccountId, asked: &mut [Asked], until: Option
                         let failure = poa_chassis::failure(&status);
                         let again = matches!(
                             status.code(),
-                            tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled
+                            tonic::Code::Unavailable
+                                | tonic::Code::Unknown
+                                | tonic::Code::Cancelled
+                                | tonic::Code::DeadlineExceeded
                         ) || failure.reason == "ADDRESS_REFUSED";
                         assert!(again, "{status:?}");
                         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -192,8 +217,14 @@ async fn ask(house: &House, payer: AccountId, asked: &mut [Asked], until: Option
         }
     };
     match until {
+        // What all have heard by then may still be in flight.
         Some(until) => {
-            let _all_answered = tokio::time::timeout(until, answering).await;
+            let mut answering = std::pin::pin!(answering);
+            let mut until = std::pin::pin!(until);
+            tokio::select! {
+                () = &mut until => {}
+                () = &mut answering => until.await,
+            }
         }
         None => answering.await,
     }
