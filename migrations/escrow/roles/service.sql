@@ -16,3 +16,5 @@ GRANT UPDATE ON payout_switch TO :role;
 GRANT INSERT, UPDATE ON payout_destinations, idempotency_records TO :role;
 GRANT INSERT, UPDATE ON reconciliation, reconciliation_flows TO :role;
 GRANT INSERT, UPDATE, DELETE ON reconciliation_waiting TO :role;
+GRANT INSERT, UPDATE, DELETE ON liabilities_snapshots TO :role;
+GRANT INSERT, DELETE ON liabilities_leaves, liabilities_parts TO :role;

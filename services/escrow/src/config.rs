@@ -40,6 +40,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// The ledger against the node.
     pub reconciliation: ReconciliationConfig,
+    /// The proof of what is owed.
+    pub liabilities: LiabilitiesConfig,
 }
 
 /// Deposits.
@@ -233,6 +235,16 @@ pub struct ReconciliationConfig {
     pub call_timeout_ms: u64,
 }
 
+/// The proof of what is owed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiabilitiesConfig {
+    /// How often it is stated in the log, in seconds; 0: never, and `peers.attestation` is not needed. Default 86,400.
+    pub every_seconds: u32,
+    /// How long the leaves of a statement are kept, in days. Whoever has fetched a proof keeps it for ever. Default 30.
+    pub keep_days: u32,
+}
+
 // === impl ReconciliationConfig ===
 
 impl ReconciliationConfig {
@@ -263,6 +275,7 @@ impl Default for Config {
             payouts: PayoutConfig::default(),
             egress: EgressConfig::default(),
             reconciliation: ReconciliationConfig::default(),
+            liabilities: LiabilitiesConfig::default(),
         }
     }
 }
@@ -323,5 +336,11 @@ impl Default for ReconciliationConfig {
             stale_seconds: 300,
             call_timeout_ms: 20_000,
         }
+    }
+}
+
+impl Default for LiabilitiesConfig {
+    fn default() -> Self {
+        Self { every_seconds: 86_400, keep_days: 30 }
     }
 }

@@ -155,6 +155,22 @@ poa_chassis::failpoints! {
         AutomaticBeforeCommit = "escrow.automatic.before_commit",
         /// How an automatic payout went is committed.
         AutomaticCommitted = "escrow.automatic.committed",
+        /// A snapshot of what is owed is written, and not committed.
+        LiabilitiesTakeBeforeCommit = "escrow.liabilities.take.before_commit",
+        /// A snapshot of what is owed is committed.
+        LiabilitiesTaken = "escrow.liabilities.taken",
+        /// The tree over what is owed is written, and not committed.
+        LiabilitiesTreeBeforeCommit = "escrow.liabilities.tree.before_commit",
+        /// The tree over what is owed is committed.
+        LiabilitiesTreeBuilt = "escrow.liabilities.tree.built",
+        /// Attestation is about to be asked to state what is owed.
+        LiabilitiesBeforeCall = "escrow.liabilities.state.before_call",
+        /// Attestation has stated what is owed, and nothing is written of it.
+        LiabilitiesCalled = "escrow.liabilities.state.called",
+        /// Where the statement of what is owed stands is written, and not committed.
+        LiabilitiesNoteBeforeCommit = "escrow.liabilities.note.before_commit",
+        /// Where the statement of what is owed stands is committed.
+        LiabilitiesNoted = "escrow.liabilities.noted",
     }
 }
 
@@ -165,6 +181,7 @@ impl Failpoint {
     pub(crate) const TAKE: (Self, Self) = (Self::TakeBeforeCall, Self::TakeCalled);
     pub(crate) const FINALITY: (Self, Self) = (Self::FinalityBeforeCall, Self::FinalityCalled);
     pub(crate) const CANCEL: (Self, Self) = (Self::CancelBeforeCall, Self::CancelCalled);
+    pub(crate) const LIABILITIES: (Self, Self) = (Self::LiabilitiesBeforeCall, Self::LiabilitiesCalled);
     pub(crate) const INVOICE: (Self, Self) = (Self::InvoiceBeforeCall, Self::InvoiceCalled);
     pub(crate) const DEPOSIT_LOOKUP: (Self, Self) =
         (Self::DepositLookupBeforeCall, Self::DepositLookupCalled);

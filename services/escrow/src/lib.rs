@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poa_chassis::{App, BuildError, Deps};
+use poa_proto::attestation::v1::attestation_internal_service_client::AttestationInternalServiceClient;
 use poa_proto::escrow::v1::escrow_admin_service_server::EscrowAdminServiceServer;
 use poa_proto::escrow::v1::escrow_internal_service_server::EscrowInternalServiceServer;
 use poa_proto::escrow::v1::escrow_service_server::EscrowServiceServer;
@@ -115,6 +116,10 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
     metrics::payouts_paused(switch.paused);
     latches.iter().for_each(poa_chassis::Latch::ready);
     let (reconciler, rounds) = worker::reconciliation::channel();
+    let attestation = match config.liabilities.every_seconds {
+        0 => None,
+        _ => Some(AttestationInternalServiceClient::new(deps.peers.identified("attestation")?)),
+    };
     let simulated = faucet.is_some();
     let limits = config.server.limits.clone();
     let service = Arc::new(Service::new(Parts {
@@ -132,7 +137,7 @@ pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Resul
         reconciler,
         latches,
     }));
-    worker::spawn(&service, dispatcher, rounds, &deps.lifecycle);
+    worker::spawn(&service, dispatcher, rounds, attestation, &deps.lifecycle);
 
     let rpc = Rpc::new(service);
     let mut routes = Routes::new(

@@ -2,7 +2,7 @@
 
 use ::metrics::Unit::Count;
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
-use poa_common::{Msat, ServiceError as _};
+use poa_common::{Msat, ServiceError as _, Timestamp};
 use poa_payment::Outcome;
 
 use crate::domain::command::Reply;
@@ -49,6 +49,10 @@ pub const DRIFTS: &str = "poa_escrow_reconciliation_differences";
 pub const ASSETS: &str = "poa_escrow_assets_msat";
 /// What is owed to users, in msat, at the last round.
 pub const LIABILITIES: &str = "poa_escrow_liabilities_msat";
+/// What was owed to users at the last snapshot that is in the log, in msat.
+pub const LIABILITIES_STATED: &str = "poa_escrow_liabilities_stated_msat";
+/// When that was, in seconds since 1970.
+pub const LIABILITIES_STATED_TIME: &str = "poa_escrow_liabilities_stated_timestamp_seconds";
 
 /// Describes all of them to the recorder. Called once at start.
 pub(crate) fn describe() {
@@ -75,6 +79,8 @@ pub(crate) fn describe() {
     describe_gauge!(DRIFTS, Count, "differences between node and ledger, at the last round");
     describe_gauge!(ASSETS, Count, "what the node holds for what is owed, in msat");
     describe_gauge!(LIABILITIES, Count, "what is owed to users, in msat");
+    describe_gauge!(LIABILITIES_STATED, Count, "what was owed at the last snapshot in the log, in msat");
+    describe_gauge!(LIABILITIES_STATED_TIME, Count, "when the last snapshot in the log was taken");
     describe_gauge!(AUDIT_VIOLATIONS, Count, "rows that break an invariant, at the last audit");
 }
 
@@ -153,6 +159,11 @@ pub(crate) fn reconciliation(report: &Report) {
         gauge!(ASSETS).set(float(assets));
         gauge!(LIABILITIES).set(float(report.liabilities));
     }
+}
+
+pub(crate) fn liabilities_stated(owed: Msat, time: Timestamp) {
+    gauge!(LIABILITIES_STATED).set(float(owed));
+    gauge!(LIABILITIES_STATED_TIME).set(float(Msat::new(time.unix_timestamp())));
 }
 
 /// An amount as a gauge takes it: exact up to 2^53 msat, which are 90,000 bitcoin.

@@ -80,10 +80,10 @@ impl Servers {
         tracing::info!("starting the services");
         let Config { auth, escrow, attestation, task, search, gateway, .. } = config.clone();
         self.start("auth", auth.server.clone(), async |deps| poa_auth::build(auth, deps).await).await?;
-        self.start("escrow", escrow.server.clone(), async |deps| poa_escrow::build(escrow, deps).await)
-            .await?;
         let server = attestation.server.clone();
         self.start("attestation", server, async |deps| poa_attestation::build(attestation, deps).await)
+            .await?;
+        self.start("escrow", escrow.server.clone(), async |deps| poa_escrow::build(escrow, deps).await)
             .await?;
         self.start("task", task.server.clone(), async |deps| poa_task::build(task, deps).await).await?;
         self.start("search", search.server.clone(), async |deps| poa_search::build(search, deps).await)

@@ -13,8 +13,8 @@ use crate::{Failure, plain_http, system};
 /// The servers in the order in which they start, each with those that it calls.
 const SERVERS: [(&str, &[&str]); 5] = [
     ("auth", &[]),
-    ("escrow", &[]),
     ("attestation", &["auth"]),
+    ("escrow", &["attestation"]),
     ("task", &["escrow", "attestation"]),
     ("gateway", &["auth", "task", "escrow", "attestation"]),
 ];

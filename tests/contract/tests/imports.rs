@@ -59,7 +59,7 @@ const CALLS: [(&str, &[&str]); 7] = [
     ("poa-search", &["auth", "task", "attestation"]),
     ("poa-gateway", &["auth"]),
     ("poa-auth", &[]),
-    ("poa-escrow", &[]),
+    ("poa-escrow", &["attestation"]),
     ("poa-sdk", &["auth", "task", "escrow", "attestation", "search"]),
 ];
 

@@ -15,8 +15,8 @@ use crate::http;
 /// The servers of a mesh in the order in which they can be started, each with the servers that it calls.
 pub const PROCESSES: [(&str, &[&str]); 6] = [
     ("auth", &[]),
-    ("escrow", &[]),
     ("attestation", &["auth"]),
+    ("escrow", &["attestation"]),
     ("task", &["escrow", "attestation"]),
     ("search", &["auth", "task", "attestation"]),
     ("gateway", &["auth", "task", "escrow", "attestation", "search"]),

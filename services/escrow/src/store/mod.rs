@@ -8,6 +8,7 @@ pub(crate) mod escrows;
 pub(crate) mod fees;
 pub(crate) mod hold_invoices;
 pub(crate) mod ledger;
+pub(crate) mod liabilities;
 pub(crate) mod payout_destinations;
 pub(crate) mod payout_switch;
 pub(crate) mod reconciliation;

@@ -6,6 +6,7 @@ mod deposits;
 pub(crate) mod dispatch;
 pub(crate) mod holds;
 mod internal;
+pub(crate) mod liabilities;
 mod payouts;
 pub(crate) mod reconciliation;
 mod tracks;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use poa_chassis::Lifecycle;
 
 use self::dispatch::Dispatcher;
+use self::liabilities::Attestation;
 use self::reconciliation::Rounds;
 use crate::service::Service;
 
@@ -23,7 +25,13 @@ use crate::service::Service;
 const LOOKUP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts all workers. They end with the process.
-pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, rounds: Rounds, lifecycle: &Lifecycle) {
+pub(crate) fn spawn(
+    service: &Arc<Service>,
+    dispatcher: Dispatcher,
+    rounds: Rounds,
+    attestation: Option<Attestation>,
+    lifecycle: &Lifecycle,
+) {
     let stopping = lifecycle.stopping();
     lifecycle.spawn("deposit hints", deposits::follow(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("deposit poll", deposits::poll(Arc::clone(service), stopping.clone()));
@@ -31,5 +39,8 @@ pub(crate) fn spawn(service: &Arc<Service>, dispatcher: Dispatcher, rounds: Roun
     lifecycle.spawn("hold invoices", holds::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("automatic payouts", automatic::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping.clone()));
-    lifecycle.spawn("reconciliation", rounds.run(Arc::clone(service), stopping));
+    lifecycle.spawn("reconciliation", rounds.run(Arc::clone(service), stopping.clone()));
+    if let Some(attestation) = attestation {
+        lifecycle.spawn("liabilities", liabilities::run(Arc::clone(service), attestation, stopping));
+    }
 }

@@ -20,6 +20,7 @@ mod hold_invoices;
 
 mod incidents;
 mod internal;
+mod liabilities;
 mod pause;
 mod payee;
 mod payouts;

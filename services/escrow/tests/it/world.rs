@@ -52,6 +52,8 @@ pub(crate) struct World {
     /// The node's file, which they do not.
     node_file: PathBuf,
     config: Config,
+    /// Whom the service calls, by name: nobody, unless a test says so.
+    peers: BTreeMap<String, Target>,
     running: Option<Running>,
 }
 
@@ -99,9 +101,11 @@ pub(crate) async fn world_with(change: impl FnOnce(&mut Config)) -> World {
     config.withdrawals.poll_ms = 50;
     config.withdrawals.call_timeout_ms = 500;
     config.withdrawals.lost_margin_seconds = 0;
+    config.liabilities.every_seconds = 0;
     change(&mut config);
     let node_file = folder.path().join("node.journal");
-    let mut world = World { env, clock, url, folder, node_file, config, running: None };
+    let peers = BTreeMap::new();
+    let mut world = World { env, clock, url, folder, node_file, config, peers, running: None };
     world.start().await;
     world
 }
@@ -141,6 +145,7 @@ impl World {
             folder: Arc::clone(&self.folder),
             node_file: self.folder.path().join("replica.journal"),
             config: self.config.clone(),
+            peers: self.peers.clone(),
             running: None,
         };
         replica.start().await;
@@ -151,6 +156,23 @@ impl World {
     pub(crate) fn restore(&mut self, url: String) {
         self.config.database = DatabaseConfig::new(url.clone());
         self.url = url;
+    }
+
+    /// What a service beside this one is built with.
+    pub(crate) fn deps_of(&self, name: &'static str) -> Deps {
+        let keyring = Arc::new(Keyring::open(&self.keys(), name, AUDIENCE, &self.env).unwrap());
+        Deps {
+            env: self.env.clone(),
+            peers: Peers::new(BTreeMap::new(), Arc::clone(&keyring)),
+            keyring,
+            lifecycle: Lifecycle::default(),
+            readiness: Readiness::default(),
+        }
+    }
+
+    /// Whom the service calls from the next start on.
+    pub(crate) fn calls(&mut self, name: &str, target: InProcess) {
+        self.peers.insert(name.to_owned(), Target::InProcess(target));
     }
 
     /// Changes the configuration of the next start.
@@ -171,7 +193,7 @@ impl World {
         let keyring = Arc::new(Keyring::open(&self.keys(), "escrow", AUDIENCE, &self.env).unwrap());
         let deps = Deps {
             env: self.env.clone(),
-            peers: Peers::new(BTreeMap::new(), Arc::clone(&keyring)),
+            peers: Peers::new(self.peers.clone(), Arc::clone(&keyring)),
             keyring,
             lifecycle: Lifecycle::default(),
             readiness: Readiness::default(),
@@ -312,6 +334,10 @@ impl World {
 
     pub(crate) async fn sql(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
+    }
+
+    pub(crate) async fn sql_run(&self, statement: &'static str) {
+        sqlx::Executor::execute(&mut self.sql().await, statement).await.unwrap();
     }
 
     pub(crate) async fn count(&self, query: &'static str) -> i64 {

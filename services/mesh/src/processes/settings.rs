@@ -34,8 +34,8 @@ pub(super) struct Server {
 /// From the inside out.
 pub(super) const SERVERS: [Server; 6] = [
     Server { kind: Kind::Auth, calls: &[], one_serves: false },
-    Server { kind: Kind::Escrow, calls: &[], one_serves: true },
     Server { kind: Kind::Attestation, calls: &[Kind::Auth], one_serves: false },
+    Server { kind: Kind::Escrow, calls: &[Kind::Attestation], one_serves: true },
     Server { kind: Kind::Task, calls: &[Kind::Escrow, Kind::Attestation], one_serves: false },
     Server { kind: Kind::Search, calls: &[Kind::Auth, Kind::Task, Kind::Attestation], one_serves: false },
     Server {

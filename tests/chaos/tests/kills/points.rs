@@ -110,6 +110,8 @@ pub(crate) fn story_of(point: &str) -> Story {
         Story::Paused
     } else if is(&["escrow.withdrawal.", "escrow.payout."]) {
         Story::Withdrawal
+    } else if is(&["escrow.liabilities.", "attestation.liabilities."]) {
+        Story::Proved
     } else {
         Story::Paid
     }

@@ -35,7 +35,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(180);
 /// Between two audits: they read the whole ledger.
 const AUDIT_PAUSE: Duration = Duration::from_millis(200);
 /// Every bound of the services on a wait, short enough to be waited for, and leases that outlive the clock's leaps.
-const SETTINGS: [(&str, &str, &str); 16] = [
+const SETTINGS: [(&str, &str, &str); 17] = [
     ("task", "POA__CLAIMS__LEASE_SECONDS", "86400"),
     ("task", "POA__DATABASE__STATEMENT_TIMEOUT_MS", "2000"),
     ("task", "POA__WORKER__CALL_TIMEOUT_MS", "1500"),
@@ -51,6 +51,8 @@ const SETTINGS: [(&str, &str, &str); 16] = [
     ("escrow", "POA__PAYOUTS__AUTOMATIC_RETRY_SECONDS", "1"),
     ("escrow", "POA__HOLDS__CALL_TIMEOUT_MS", "1500"),
     ("escrow", "POA__HOLDS__LOOK_TIMEOUT_MS", "10000"),
+    // A statement of what is owed follows the other.
+    ("escrow", "POA__LIABILITIES__EVERY_SECONDS", "1"),
     // Of the 80 blocks that sats are locked for, 44 pass before the platform decides: long enough for a story, whatever
     // strikes on its way, and short enough to be waited for.
     ("escrow", "POA__LIGHTNING__BLOCK_MS", "900"),
