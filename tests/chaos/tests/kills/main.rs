@@ -14,6 +14,7 @@
 
 mod books;
 mod figures;
+mod liabilities;
 mod market;
 mod node;
 mod payouts;

@@ -8,11 +8,11 @@ use poa_sdk::api::task::{
     RejectResultRequest, ReleasePolicy, SubmitResultRequest, Task, content, criterion, task,
 };
 use poa_sdk::receipts::{self, Bundle, Policy, Statement, verify};
-use poa_sdk::{AcceptanceTerms, WorkDone, to_duration, verify_balance_proof};
+use poa_sdk::{AcceptanceTerms, WorkDone, to_duration};
 
 use crate::books::Effect;
 use crate::market::{Market, has_ended, insist, until};
-use crate::payouts;
+use crate::{liabilities, payouts};
 
 /// What a task pays, in msat, and the platform's 5 % of it.
 const PRICE: i64 = 10_000;
@@ -139,7 +139,7 @@ impl Story {
             Self::Within => payouts::within(market).await,
             Self::PaidOut => payouts::paid_out(market).await,
             Self::Paused => payouts::paused(market).await,
-            Self::Proved => proved(market).await,
+            Self::Proved => liabilities::proved(market).await,
         }
     }
 
@@ -420,32 +420,6 @@ async fn receipt_verifies(market: &Market, task: &Task) -> Result<(), String> {
         Ok(Some(()))
     })
     .await
-}
-
-/// Two statements of what is owed that began after this did; each proves the requester's part.
-async fn proved(market: &Market) -> Result<Effect, String> {
-    let mut seen = stated(market, None).await?;
-    for _ in 0..2 {
-        seen = stated(market, seen.as_deref()).await?;
-    }
-    Ok(Effect::default())
-}
-
-/// The snapshot of the newest statement, once it is another than this one.
-async fn stated(market: &Market, before: Option<&str>) -> Result<Option<String>, String> {
-    let snapshot = until("another statement of what is owed", async || {
-        let asked = insist("a proof", async || market.requester.balance_proof().await).await;
-        let proof = match asked {
-            Err(error) if error.reason() == "RESOURCE_NOT_FOUND" => return Ok(None),
-            asked => asked?,
-        };
-        let now = market.requester.client().env().now();
-        let verified = verify_balance_proof(&proof.document, &market.trust_root, now)
-            .map_err(|error| error.to_string())?;
-        let snapshot = verified.snapshot.to_string();
-        Ok((before != Some(snapshot.as_str())).then_some(snapshot))
-    });
-    Ok(Some(snapshot.await?))
 }
 
 /// A task that costs more than there is: refused, or cancelled by the platform where nobody waited for the answer.
