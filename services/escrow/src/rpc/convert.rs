@@ -13,14 +13,11 @@ use crate::domain::fee::BasisPoints;
 use crate::domain::fee_schedule::Schedule;
 use crate::domain::hold_invoice::HoldInvoice;
 use crate::domain::postings::Kind;
-use crate::domain::refusal::Refusal;
 use crate::domain::withdrawal::{self, Withdrawal};
 use crate::error::Error;
 use crate::lnurl::AddressProblem;
-use crate::service::Service;
 use crate::store::entries::Entry;
 use crate::store::payout_switch::Switch;
-use crate::store::withdrawals;
 
 /// How the contract says that an account's own fee ends.
 pub(super) const FEE_ENDS: i32 = -1;
@@ -226,18 +223,6 @@ pub(super) fn payout_switch(switch: &Switch) -> pb::PayoutSwitch {
 /// A Lightning address.
 pub(super) fn address(text: &str) -> Result<LightningAddress, Error> {
     LightningAddress::parse(text).map_err(|_| AddressProblem::Malformed.into())
-}
-
-/// The withdrawal that a request has made before, as it is now.
-pub(super) async fn known_withdrawal(
-    service: &Service,
-    account: AccountId,
-    request: (Uuid, [u8; 32]),
-) -> Result<Option<pb::Withdrawal>, Error> {
-    match withdrawals::find_request(&service.db, account, request.0).await? {
-        Some(known) if known.request != request => Err(Refusal::RequestIdReused.into()),
-        known => Ok(known.as_ref().map(withdrawal)),
-    }
 }
 
 /// An amount that the contract has bounded.

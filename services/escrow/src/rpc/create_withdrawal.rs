@@ -5,7 +5,7 @@ use poa_common::{FieldViolation, Msat};
 use poa_proto::escrow::v1::{CreateWithdrawalRequest, CreateWithdrawalResponse};
 use tonic::Request;
 
-use super::convert;
+use super::{convert, once};
 use crate::error::Error;
 use crate::service::Service;
 use crate::withdraw::{self, Amount, Order, To};
@@ -18,20 +18,19 @@ pub(super) async fn handle(
     let message = request.into_inner();
     validate(&message)?;
     let request = (convert::request_id(&message.request_id)?, convert::fingerprint(&message));
-    // Before anything is looked at: the invoice may have expired since the first time, and an address is asked once.
-    if let Some(known) = convert::known_withdrawal(service, account, request).await? {
-        return Ok(CreateWithdrawalResponse { withdrawal: Some(known) });
-    }
-    let order = Order {
-        account,
-        request,
-        to: to(&message)?,
-        fee_limit: message.fee_limit_msat.map(convert::msat),
-        replaces: None,
-        automatic: false,
+    let make = async {
+        let order = Order {
+            account,
+            request,
+            to: to(&message)?,
+            fee_limit: message.fee_limit_msat.map(convert::msat),
+            replaces: None,
+            automatic: false,
+        };
+        withdraw::make(service, order).await
     };
-    let reserved = withdraw::make(service, order).await?;
-    Ok(CreateWithdrawalResponse { withdrawal: Some(convert::withdrawal(&reserved)) })
+    let withdrawal = once::withdrawal(service, account, request, make).await?;
+    Ok(CreateWithdrawalResponse { withdrawal: Some(withdrawal) })
 }
 
 /// An invoice, or an address with an amount.

@@ -19,6 +19,7 @@ mod hold_funds;
 mod list_fee_schedules;
 mod list_ledger_entries;
 mod list_withdrawals;
+mod once;
 mod pages;
 mod pause_payouts;
 mod pay_invoice;

@@ -5,7 +5,7 @@ use poa_common::WithdrawalId;
 use poa_proto::escrow::v1::{ReplaceWithdrawalInvoiceRequest, ReplaceWithdrawalInvoiceResponse};
 use tonic::Request;
 
-use super::convert;
+use super::{convert, once};
 use crate::domain::refusal::Refusal;
 use crate::domain::withdrawal::{State, Withdrawal};
 use crate::error::Error;
@@ -22,29 +22,31 @@ pub(super) async fn handle(
     validate(&message)?;
     let id: WithdrawalId = convert::id("withdrawal_id", &message.withdrawal_id)?;
     let request = (convert::request_id(&message.request_id)?, convert::fingerprint(&message));
-    if let Some(known) = convert::known_withdrawal(service, account, request).await? {
-        return Ok(ReplaceWithdrawalInvoiceResponse { withdrawal: Some(known) });
+    let make = async {
+        let failed = withdrawals::find_of(&service.db, id, account).await?;
+        let failed = failed.ok_or(Error::NotFound { resource: "withdrawal" })?;
+        replaceable(&failed)?;
+        let order = Order {
+            account,
+            request,
+            to: to(&message, &failed)?,
+            fee_limit: message.fee_limit_msat.map(convert::msat),
+            replaces: Some(id),
+            automatic: false,
+        };
+        withdraw::make(service, order).await
+    };
+    let withdrawal = once::withdrawal(service, account, request, make).await?;
+    Ok(ReplaceWithdrawalInvoiceResponse { withdrawal: Some(withdrawal) })
+}
+
+/// Another invoice, or one of the same address.
+fn to(message: &ReplaceWithdrawalInvoiceRequest, failed: &Withdrawal) -> Result<To, Error> {
+    match &failed.origin.address {
+        _ if !message.invoice.is_empty() => Ok(To::Invoice(message.invoice.clone(), Some(failed.amount))),
+        Some(address) => Ok(To::Address(convert::address(address)?, Amount::Exactly(failed.amount))),
+        None => Err(Error::field("invoice", "is needed: the withdrawal went to no Lightning address")),
     }
-    let failed = withdrawals::find_of(&service.db, id, account).await?;
-    let failed = failed.ok_or(Error::NotFound { resource: "withdrawal" })?;
-    replaceable(&failed)?;
-    let to = match &failed.origin.address {
-        _ if !message.invoice.is_empty() => To::Invoice(message.invoice, Some(failed.amount)),
-        Some(address) => To::Address(convert::address(address)?, Amount::Exactly(failed.amount)),
-        None => {
-            return Err(Error::field("invoice", "is needed: the withdrawal went to no Lightning address"));
-        }
-    };
-    let order = Order {
-        account,
-        request,
-        to,
-        fee_limit: message.fee_limit_msat.map(convert::msat),
-        replaces: Some(id),
-        automatic: false,
-    };
-    let reserved = withdraw::make(service, order).await?;
-    Ok(ReplaceWithdrawalInvoiceResponse { withdrawal: Some(convert::withdrawal(&reserved)) })
 }
 
 /// Before an address is asked in vain. The ledger decides again, on the locked row.

@@ -87,6 +87,20 @@ async fn of_many_replacements_at_once_one_is_made() {
     world.assert_sound().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_replacement_at_once_is_answered_the_same_every_time() {
+    let world = world().await;
+    let user = world.rich(1_000_000).await;
+    let first = failed(&world, &user).await;
+    let invoice = world.outside_invoice(&user, 100_000).await;
+    let request = request(&world, &first.withdrawal_id, &invoice);
+    let calls = (0..12).map(|_| replace(&world, &user, request.clone()));
+    let answers = futures_util::future::join_all(calls).await;
+    let ids: Vec<String> = answers.into_iter().map(|answer| answer.unwrap().withdrawal_id).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    world.assert_sound().await;
+}
+
 #[tokio::test]
 async fn only_what_failed_is_replaced_by_an_invoice_of_the_same_amount() {
     let world = world().await;

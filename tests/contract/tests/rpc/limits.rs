@@ -27,7 +27,7 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("", "page_token", "PAGE_TOKEN_INVALID"),
     ("", "cursor", "FIELDS_INVALID"),
     ("", "invoice", "INVOICE_REFUSED"),
-    ("", "lightning_address", "FIELDS_INVALID"),
+    ("SetPayoutDestination", "lightning_address", "ADDRESS_REFUSED"),
     ("Login", "password", "SIGN_IN_FAILED"),
     ("RefreshSession", "refresh_token", "SESSION_REVOKED"),
     ("ExchangeApiKey", "secret", "CREDENTIALS_INVALID"),
@@ -63,8 +63,10 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("ClaimNextTask", "capabilities[0]", "NO_OPEN_TASK"),
     ("ClaimNextTask", "min_payee_msat", "NO_OPEN_TASK"),
     ("CreateTask", "price_msat", "PRICE_OUT_OF_RANGE"),
-    // An invoice names its amount itself.
+    // An invoice names its payee and its amount itself.
+    ("CreateWithdrawal", "lightning_address", "FIELDS_INVALID"),
     ("CreateWithdrawal", "amount_msat", "FIELDS_INVALID"),
+    ("CreateTask", "funding", "HOLD_INVOICE_UNAVAILABLE"),
     ("CreateOutsideInvoice", "amount_msat", "DEPENDENCY_UNAVAILABLE"),
     ("CreateDeposit", "amount_msat", "DEPENDENCY_UNAVAILABLE"),
     // An earlier probe was taken, and what the example names may be there only once.
@@ -75,6 +77,9 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("CreateWithdrawal", "fee_limit_msat", "INVOICE_ALREADY_USED"),
     ("CreateWithdrawal", "amount_msat", "INVOICE_ALREADY_USED"),
     ("ReplaceWithdrawalInvoice", "fee_limit_msat", "WITHDRAWAL_STATE"),
+    ("AppendLiabilities", "root", "REQUEST_ID_REUSED"),
+    ("AppendLiabilities", "liabilities_msat", "REQUEST_ID_REUSED"),
+    ("AppendLiabilities", "leaf_count", "REQUEST_ID_REUSED"),
 ];
 
 /// Whether the list above has a refusal of a value within its bounds.
