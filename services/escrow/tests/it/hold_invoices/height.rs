@@ -85,7 +85,6 @@ async fn the_simulated_chain_grows_by_itself_and_gives_back_what_nobody_decides_
     world.stop().await;
     world.change(|config| config.lightning.block_ms = 5);
     world.start().await;
-    eventually(SOON, "the guard is told", async || guards(&world).await == 1).await;
     reaches(&world, &job, State::Canceled).await;
     assert_nothing_moved(&world, &payer).await;
 }
