@@ -146,6 +146,48 @@ async fn an_owner_is_paid_out_to_a_lightning_address_by_hand_and_by_itself() {
     agrees_with_the_node(&mesh);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_proves_that_its_balance_is_in_what_the_platform_owes() {
+    let mesh = Deployment::single_with(&[("POA__ESCROW__LIABILITIES__EVERY_SECONDS", "1")]).await;
+    let alice = Poa::new(&mesh.endpoint()).register("alice");
+    let bob = Poa::new(&mesh.endpoint()).register("bob");
+    let none = alice.run(&["balance", "--prove"]);
+    assert_eq!(none.code, 4, "nothing is owed to her yet: {}{}", none.out, none.err);
+    alice.ok(&["deposit", "1,234", "--wait", "--faucet"]);
+    bob.ok(&["deposit", "766", "--wait", "--faucet"]);
+
+    let proof = alice.path("proof.json");
+    let proof = proof.to_str().expect("a path");
+    let words = ["balance", "--prove", "-o", proof, "--json"];
+    let mut proved = Value::Null;
+    eventually(PATIENCE, "what is owed to both is stated", async || {
+        let run = alice.run(&words);
+        proved = serde_json::from_str(run.out.trim()).unwrap_or_default();
+        run.code == 0 && proved["liabilities_msat"] == "2000000"
+    })
+    .await;
+    assert_eq!(
+        (&proved["balance_msat"], &proved["account_count"]),
+        (&"1234000".into(), &"2".into()),
+        "{proved:#}"
+    );
+
+    // Whoever has the file and the operator's trust root sees it, without the platform.
+    let stranger = Poa::new("http://127.0.0.1:9");
+    let trust_root = mesh.trust_root_file();
+    let trust_root = trust_root.to_str().expect("a path");
+    assert_eq!(stranger.json(&["verify", proof, "--trust-root", trust_root]), proved);
+    let text = std::fs::read_to_string(proof).expect("the proof");
+    assert!(text.contains("1234000"), "{text}");
+    let forged = stranger.path("forged.json");
+    std::fs::write(&forged, text.replace("1234000", "1234001")).expect("a forged proof");
+    let refused = stranger.run(&["verify", forged.to_str().expect("a path"), "--trust-root", trust_root]);
+    assert_eq!(refused.code, 7, "another balance: {}{}", refused.out, refused.err);
+    let mixed = stranger.run(&["verify", proof, "--trust-root", trust_root, "--require-paid"]);
+    assert_eq!(mixed.code, 2, "no receipt: {}{}", mixed.out, mixed.err);
+    audit_is_clean(&mesh);
+}
+
 /// A host of Lightning addresses with a wallet of the simulated network behind it.
 async fn addresses(folder: &Path) -> LnurlServer {
     let options = Options::new(folder.join("wallet.journal"));
