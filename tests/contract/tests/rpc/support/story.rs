@@ -201,6 +201,7 @@ impl Story<'_> {
             withdrawal = made.withdrawal;
         }
         let completed = self.completed().await;
+        self.stated().await;
         Props {
             claimed: self.claimed().await,
             chain: self.chain(&completed.task_id).await,
@@ -228,6 +229,17 @@ impl Story<'_> {
         })
         .await;
         deposit
+    }
+
+    /// Waits until the platform has stated what it owes Alice.
+    async fn stated(self) {
+        let path = "/poa.escrow.v1.EscrowService/GetBalanceProof";
+        let method = Method::find(path).expect("a declared method");
+        let credentials = self.cast.alice.credentials();
+        eventually(SOON, "what is owed is stated", async || {
+            self.wire.call(method, &credentials, &[]).await.is_ok()
+        })
+        .await;
     }
 
     /// An invoice that credits Alice's balance.

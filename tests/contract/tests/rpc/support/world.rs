@@ -18,12 +18,14 @@ use super::wire::{Credentials, Wire, server_of};
 const AUDIENCE: &str = "proof-of-agent";
 /// The life of a token that a test makes, in seconds.
 const LIFETIME: i64 = 600;
-/// What differs from a deployment of people's: the tests call often, from one address, and take their time with a claim.
-const SETTINGS: [(&str, &str, &str); 9] = [
+/// What differs from a deployment of people's: the tests call often, from one address, take their time with a claim, and do not
+/// wait a day until what is owed is stated.
+const SETTINGS: [(&str, &str, &str); 10] = [
     ("auth", "POA__HASHING__MEMORY_KIB", "64"),
     ("auth", "POA__HASHING__PASSES", "1"),
     ("task", "POA__CLAIMS__LEASE_SECONDS", "3600"),
     ("task", "POA__CLAIMS__RESERVATION_SECONDS", "3"),
+    ("escrow", "POA__LIABILITIES__EVERY_SECONDS", "3"),
     ("gateway", "POA__RATES__PER_IP", "1000000"),
     ("gateway", "POA__RATES__IP_BURST", "1000000"),
     ("gateway", "POA__RATES__PER_ACCOUNT", "1000000"),
