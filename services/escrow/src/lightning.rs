@@ -9,7 +9,7 @@ use poa_common::Env;
 use poa_payment::lnd::{self, LndNode, MacaroonFiles};
 use poa_payment::phoenixd::{self, PhoenixdNode};
 use poa_payment::simulated::{OpenError, Options, SimulatedNode};
-use poa_payment::{Info, Payer, Provider};
+use poa_payment::{Info, Provider};
 use tokio::time::Instant;
 
 use crate::config::{LightningConfig, LndConfig, PhoenixdConfig, ProviderKind};
@@ -47,21 +47,21 @@ impl Lightning {
                 let (node, payer) = LndNode::open(&lnd_options(&config.lnd), env)?;
                 let ask = |patience| node.ready(patience);
                 is_up(config, "lnd", ask, lnd::Trouble::passes).await?;
-                Ok(Self::of(node, payer))
+                Ok(Self::of(node, Dispatcher::new(payer)))
             }
             ProviderKind::Phoenixd => {
                 let (node, payer) = PhoenixdNode::open(&phoenixd_options(&config.phoenixd), env)?;
                 let ask = |patience| node.ready(patience);
                 is_up(config, "phoenixd", ask, phoenixd::Trouble::passes).await?;
                 payer.check().await?;
-                Ok(Self::of(node, payer))
+                Ok(Self::of(node, Dispatcher::new(payer)))
             }
         }
     }
 
     /// A node that moves sats.
-    fn of(node: impl Provider, payer: impl Payer) -> Self {
-        Self { provider: Arc::new(node), dispatcher: Dispatcher::new(payer), faucet: None }
+    fn of(node: impl Provider, dispatcher: Dispatcher) -> Self {
+        Self { provider: Arc::new(node), dispatcher, faucet: None }
     }
 
     /// A simulated node that is open already, for tests that script its faults.

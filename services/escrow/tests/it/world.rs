@@ -136,19 +136,20 @@ impl World {
         self.folder.path().join("keys")
     }
 
-    /// A second server on the same database and keys, with a node of its own.
+    /// A second server on the same database, keys and node.
     pub(crate) async fn replica(&self) -> Self {
+        let Running { node, payer, .. } = self.running.as_ref().unwrap();
         let mut replica = Self {
             env: self.env.clone(),
             clock: self.clock.clone(),
             url: self.url.clone(),
             folder: Arc::clone(&self.folder),
-            node_file: self.folder.path().join("replica.journal"),
+            node_file: self.node_file.clone(),
             config: self.config.clone(),
             peers: self.peers.clone(),
             running: None,
         };
-        replica.start().await;
+        replica.start_with(node.clone(), Arc::clone(payer)).await;
         replica
     }
 
@@ -190,6 +191,10 @@ impl World {
                 Err(error) => panic!("{error:?}"),
             }
         };
+        self.start_with(node, Arc::new(payer)).await;
+    }
+
+    async fn start_with(&mut self, node: SimulatedNode, payer: Arc<SimulatedPayer>) {
         let keyring = Arc::new(Keyring::open(&self.keys(), "escrow", AUDIENCE, &self.env).unwrap());
         let deps = Deps {
             env: self.env.clone(),
@@ -198,7 +203,6 @@ impl World {
             lifecycle: Lifecycle::default(),
             readiness: Readiness::default(),
         };
-        let payer = Arc::new(payer);
         let lightning = Lightning::simulated(node.clone(), Dispatcher::new(Shared(Arc::clone(&payer))));
         let config = self.config.clone();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

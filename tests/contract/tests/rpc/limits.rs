@@ -43,6 +43,9 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("SubmitResult", "result.media_type", "SIGNATURE_INVALID"),
     ("SubmitResult", "result.inline", "SIGNATURE_INVALID"),
     ("HoldFunds", "amount_msat", "FIELDS_INVALID"),
+    // What is logged of a snapshot stays, and every probe names the example's.
+    ("AppendLiabilities", "liabilities_msat", "REQUEST_ID_REUSED"),
+    ("AppendLiabilities", "leaf_count", "REQUEST_ID_REUSED"),
     // What is remote has an address, which the probes of its other fields leave empty.
     ("", "remote.uri", "FIELDS_INVALID"),
     ("", "remote.sha256", "FIELDS_INVALID"),
