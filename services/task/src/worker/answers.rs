@@ -74,10 +74,10 @@ pub(super) fn refunded(answer: &proto::RefundEscrowResponse) -> Read {
     }
 }
 
-/// What an event says of an escrow, as far as it lasts.
+/// What an event says of an escrow, as far as it lasts and the task has no step of its own that asks for it: that sats are
+/// held or have moved is the answer to a call.
 pub(super) fn news(escrow: &Escrow, guard_reached: bool) -> News {
     let fate = match escrow.state() {
-        Standing::Held | Standing::Released | Standing::Refunded => Some(Fate::Secured),
         Standing::Canceled => Some(Fate::Returned),
         Standing::FundingLost => Some(Fate::Lost),
         Standing::Unspecified
@@ -85,7 +85,10 @@ pub(super) fn news(escrow: &Escrow, guard_reached: bool) -> News {
         | Standing::Awaiting
         | Standing::Accepted
         | Standing::Settling
-        | Standing::Canceling => None,
+        | Standing::Canceling
+        | Standing::Held
+        | Standing::Released
+        | Standing::Refunded => None,
     };
     News { lock: invoice(escrow).and_then(read), guard_reached, fate }
 }

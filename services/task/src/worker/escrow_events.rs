@@ -52,6 +52,8 @@ enum Ended {
     Closed,
     #[error("the stream fell silent")]
     Silent,
+    #[error("an event could not be stored in time")]
+    Stalled,
     #[error("the events cannot be stored")]
     Store(#[from] Error),
 }
@@ -108,8 +110,11 @@ impl Follower {
                 Ok(None) => return Ended::Closed,
                 Ok(Some(Err(status))) => return status.into(),
                 Ok(Some(Ok(message))) => {
-                    if let Err(error) = self.take(message).await {
-                        return error.into();
+                    // What it has begun to write goes on without us; the cursor tells whether it was written.
+                    match tokio::time::timeout(self.driver.limit, self.take(message)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return error.into(),
+                        Err(_elapsed) => return Ended::Stalled,
                     }
                     self.heard = self.heard.wrapping_add(1);
                 }
