@@ -18,8 +18,10 @@ use crate::stories;
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// Between two attempts, and between two looks at what a caller waits for.
 const PAUSE: Duration = Duration::from_millis(25);
-/// How long a call or a wait may take in all.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a call or a wait may take in all: the longest is for the chain to come to a guard height.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a leap of the clock may take to be seen by the service.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long everything may take to come to rest once all stories are told.
 const REST_WITHIN: Duration = Duration::from_secs(60);
 /// What the requester begins with, in msat.
@@ -127,13 +129,27 @@ impl Market {
         }
     }
 
-    /// Lets the mesh clock leap, as if so much time had passed, once no story minds.
+    /// Lets the mesh clock leap, as if so much time had passed, once no story minds. Waits until the service has seen it
+    /// and advanced the clock itself: a deadline that it sets by the time before would have passed at once.
     pub(crate) async fn leap(&self, by: Duration) -> Result<(), String> {
         let _nobody_minds = self.calm.write().await;
         let micros = i64::try_from(by.as_micros()).map_err(|error| error.to_string())?;
-        let leaping =
-            sqlx::query("UPDATE mesh_clock SET now_us = now_us + $1").bind(micros).execute(&self.tasks);
-        leaping.await.map(|_| ()).map_err(|error| format!("the clock: {error}"))
+        let clock = |error: sqlx::Error| format!("the clock: {error}");
+        let leaping = sqlx::query_scalar("UPDATE mesh_clock SET now_us = now_us + $1 RETURNING now_us");
+        let leapt: i64 = leaping.bind(micros).fetch_one(&self.tasks).await.map_err(clock)?;
+        let end = Instant::now() + SEEN_WITHIN;
+        // A service that is down reads the clock when it starts.
+        while Instant::now() < end {
+            let now: i64 = sqlx::query_scalar("SELECT now_us FROM mesh_clock")
+                .fetch_one(&self.tasks)
+                .await
+                .map_err(clock)?;
+            if now > leapt {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
     }
 
     /// A fresh request id.

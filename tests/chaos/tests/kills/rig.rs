@@ -31,7 +31,7 @@ const SIGKILL: i32 = 9;
 /// How long an armed failpoint may take to be reached.
 const STRIKES_WITHIN: Duration = Duration::from_secs(60);
 /// How long a story may take, with everything that strikes on its way.
-const TOLD_WITHIN: Duration = Duration::from_secs(180);
+const TOLD_WITHIN: Duration = Duration::from_secs(400);
 /// Between two audits: they read the whole ledger.
 const AUDIT_PAUSE: Duration = Duration::from_millis(200);
 /// Every bound of the services on a wait, short enough to be waited for, and leases that outlive the clock's leaps.
@@ -53,10 +53,18 @@ const SETTINGS: [(&str, &str, &str); 17] = [
     ("escrow", "POA__HOLDS__LOOK_TIMEOUT_MS", "10000"),
     // A statement of what is owed follows the other.
     ("escrow", "POA__LIABILITIES__EVERY_SECONDS", "1"),
-    // Of the 80 blocks that sats are locked for, 44 pass before the platform decides: long enough for a story, whatever
-    // strikes on its way, and short enough to be waited for.
-    ("escrow", "POA__LIGHTNING__BLOCK_MS", "900"),
+    ("escrow", "POA__LIABILITIES__STEP_TIMEOUT_MS", "6000"),
 ];
+
+/// How fast the chain grows, in milliseconds a block. Of the 80 blocks that sats are locked for, 44 pass before the platform
+/// decides, and 18 more until the node gives them back: what strikes on the way must leave it the time to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Blocks {
+    /// One failpoint strikes at a time, and the next one waits for the end of its story.
+    Quick,
+    /// All failpoints strike at once.
+    Slow,
+}
 
 pub(crate) struct Rig {
     mesh: Deployment,
@@ -78,10 +86,21 @@ struct Audits {
     broken: Mutex<Vec<String>>,
 }
 
+// === impl Blocks ===
+
+impl Blocks {
+    const fn interval_ms(self) -> &'static str {
+        match self {
+            Self::Quick => "900",
+            Self::Slow => "2500",
+        }
+    }
+}
+
 // === impl Rig ===
 
 impl Rig {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(blocks: Blocks) -> Self {
         let turn = TURNS.acquire().await.expect("never closed");
         let folder = tempfile::tempdir().expect("a folder for the report");
         let report = folder.path().join("failpoints");
@@ -95,6 +114,7 @@ impl Rig {
         let addresses = [
             ("escrow", "POA__EGRESS__SIMULATED_SERVER", server.as_str()),
             ("escrow", "POA__EGRESS__SIMULATED_ROOTS", roots.as_str()),
+            ("escrow", "POA__LIGHTNING__BLOCK_MS", blocks.interval_ms()),
         ];
         let settings: Vec<_> = SETTINGS.into_iter().chain(reports).chain(addresses).collect();
         let mesh = Deployment::separate_with(&settings).await;
