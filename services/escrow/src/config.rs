@@ -243,6 +243,9 @@ pub struct LiabilitiesConfig {
     pub every_seconds: u32,
     /// How long the leaves of a statement are kept, in days. Whoever has fetched a proof keeps it for ever. Default 30.
     pub keep_days: u32,
+    /// How long one step of a statement may take before it is given up and made again, in milliseconds: more than reading
+    /// all balances and building the tree over them take at their worst. Default 600,000.
+    pub step_timeout_ms: u64,
 }
 
 // === impl ReconciliationConfig ===
@@ -341,6 +344,6 @@ impl Default for ReconciliationConfig {
 
 impl Default for LiabilitiesConfig {
     fn default() -> Self {
-        Self { every_seconds: 86_400, keep_days: 30 }
+        Self { every_seconds: 86_400, keep_days: 30, step_timeout_ms: 600_000 }
     }
 }

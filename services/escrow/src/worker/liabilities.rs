@@ -58,17 +58,21 @@ enum Trouble {
     Attestation(String),
     #[error("attestation has stated something else: {0}")]
     Other(&'static str),
+    #[error("a step did not end in time")]
+    TooLong,
 }
 
 /// Runs until the process stops.
 pub(super) async fn run(service: Arc<Service>, attestation: Attestation, stopping: CancellationToken) {
     let every = Duration::from_secs(u64::from(service.config.liabilities.every_seconds));
     let look_every = every.min(LOOK_EVERY);
+    let limit = Duration::from_millis(service.config.liabilities.step_timeout_ms);
     while !stopping.is_cancelled() {
         let stepped = tokio::select! {
             () = stopping.cancelled() => return,
-            stepped = step(&service, &attestation, every) => stepped,
+            stepped = tokio::time::timeout(limit, step(&service, &attestation, every)) => stepped,
         };
+        let stepped = stepped.unwrap_or(Err(Trouble::TooLong));
         let pause = match stepped {
             Ok(Stepped::On) => continue,
             Ok(Stepped::Uncovered) => UNCOVERED_PAUSE,
