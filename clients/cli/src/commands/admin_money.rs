@@ -115,7 +115,7 @@ pub(super) async fn fees(app: &App, args: FeesArgs) -> Result<(), Failure> {
     };
     let request = SetFeeScheduleRequest {
         account_id: account,
-        fee_basis_points: fee.0,
+        fee_basis_points: Some(fee.0),
         start_time: from.map(|moment| to_time(moment.0)),
     };
     let set = connect(app, options)?.set_fee_schedule(request).await?;

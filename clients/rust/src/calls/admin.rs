@@ -75,7 +75,7 @@ impl Admin {
         let call = |channel, request| async move {
             EscrowAdminServiceClient::new(channel).pause_payouts(request).await
         };
-        let request = PausePayoutsRequest { paused, reason: reason.to_owned() };
+        let request = PausePayoutsRequest { paused: Some(paused), reason: reason.to_owned() };
         let answer = self.client.call(Some(&self.credentials), CALL_TIMEOUT, request, call).await?;
         given(answer.payouts, "payouts")
     }

@@ -256,6 +256,7 @@ impl Check for crate::escrow::v1::ListWithdrawalsRequest {
 }
 impl Check for crate::escrow::v1::PausePayoutsRequest {
     fn check(&self, path: &str, found: &mut Found) {
+        found.present(path, "paused", self.paused.is_some());
         found.length(path, "reason", (&self.reason).len(), 0, 500, true);
     }
 }
@@ -301,7 +302,10 @@ impl Check for crate::escrow::v1::SecureEscrowRequest {
 impl Check for crate::escrow::v1::SetFeeScheduleRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.length(path, "account_id", (&self.account_id).len(), 0, 40, false);
-        found.range(path, "fee_basis_points", i64::from(*(&self.fee_basis_points)), -1, 10000);
+        if let Some(value) = &self.fee_basis_points {
+            found.range(path, "fee_basis_points", i64::from(*(value)), -1, 10000);
+        }
+        found.present(path, "fee_basis_points", self.fee_basis_points.is_some());
     }
 }
 impl Check for crate::escrow::v1::SetPayoutDestinationRequest {

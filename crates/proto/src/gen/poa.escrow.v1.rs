@@ -1922,9 +1922,9 @@ pub struct PayoutSwitch {
 /// Pauses payouts, or lets them go on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PausePayoutsRequest {
-    /// Whether they are to be paused.
-    #[prost(bool, tag = "1")]
-    pub paused: bool,
+    /// Whether they are to be paused. Must be given, so that a message that says nothing lets no payout go.
+    #[prost(bool, optional, tag = "1")]
+    pub paused: ::core::option::Option<bool>,
     /// Why, for people.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
@@ -1972,9 +1972,10 @@ pub struct SetFeeScheduleRequest {
     /// `acct_…`; empty: everybody who has none of his own.
     #[prost(string, tag = "1")]
     pub account_id: ::prost::alloc::string::String,
-    /// The fee in basis points (1/10,000); -1 ends an account's own fee.
-    #[prost(int32, tag = "2")]
-    pub fee_basis_points: i32,
+    /// The fee in basis points (1/10,000); 0: none; -1 ends an account's own fee. Must be given, so that a message that says
+    /// nothing is no fee of nothing.
+    #[prost(int32, optional, tag = "2")]
+    pub fee_basis_points: ::core::option::Option<i32>,
     /// From when on; now where unset.
     #[prost(message, optional, tag = "3")]
     pub start_time: ::core::option::Option<::prost_types::Timestamp>,

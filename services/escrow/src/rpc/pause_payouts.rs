@@ -16,7 +16,9 @@ pub(super) async fn handle(
 ) -> Result<PausePayoutsResponse, Error> {
     let message = request.into_inner();
     validate(&message)?;
-    let switch = payout_switch::set(&service.db, message.paused, &message.reason, service.env.now()).await?;
+    // The contract has it given.
+    let paused = message.paused.unwrap_or_default();
+    let switch = payout_switch::set(&service.db, paused, &message.reason, service.env.now()).await?;
     metrics::payouts_paused(switch.paused);
     tracing::warn!(
         paused = switch.paused,

@@ -25,13 +25,13 @@ pub(super) async fn handle(
     let mut wrong = Violations::default();
     let account: Option<AccountId> =
         if message.account_id.is_empty() { None } else { wrong.parse("account_id", &message.account_id) };
-    let fee = match message.fee_basis_points {
+    let fee = match message.fee_basis_points.unwrap_or_default() {
         convert::FEE_ENDS if message.account_id.is_empty() => {
             wrong.add("fee_basis_points", "everybody's fee does not end: set another one");
             None
         }
         convert::FEE_ENDS => None,
-        // The contract has bounded it.
+        // The contract has it given, and bounded.
         points => u32::try_from(points).ok().and_then(|points| BasisPoints::try_from(points).ok()),
     };
     let now = service.env.now();

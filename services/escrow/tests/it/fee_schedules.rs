@@ -33,7 +33,7 @@ async fn set(
 ) -> Result<FeeSchedule, Status> {
     let request = SetFeeScheduleRequest {
         account_id: account.map(|id| id.to_string()).unwrap_or_default(),
-        fee_basis_points: points,
+        fee_basis_points: Some(points),
         start_time: start.map(moment),
     };
     let answer = world.admin().set_fee_schedule(world.as_operator(request)).await?;
@@ -186,10 +186,17 @@ async fn what_has_begun_is_never_changed_and_what_has_not_is_replaced() {
     ] {
         assert_eq!(refusal(set(&world, account, points, start).await), malformed, "{points} {start:?}");
     }
-    let wrong = SetFeeScheduleRequest { account_id: "acct_1".to_owned(), ..Default::default() };
-    assert_eq!(refusal(world.admin().set_fee_schedule(world.as_operator(wrong)).await), malformed);
+    let nobody = SetFeeScheduleRequest {
+        account_id: "acct_1".to_owned(),
+        fee_basis_points: Some(300),
+        start_time: None,
+    };
+    // A message that says nothing is no fee of nothing.
+    for wrong in [nobody, SetFeeScheduleRequest::default()] {
+        assert_eq!(refusal(world.admin().set_fee_schedule(world.as_operator(wrong)).await), malformed);
+    }
     let user = world.user();
-    let asked = SetFeeScheduleRequest { fee_basis_points: 0, ..Default::default() };
+    let asked = SetFeeScheduleRequest { fee_basis_points: Some(0), ..Default::default() };
     assert_eq!(
         refusal(world.admin().set_fee_schedule(with(&user.token, asked)).await).0,
         Code::PermissionDenied

@@ -159,11 +159,13 @@ async fn a_server_that_starts_paused_waits_for_the_operator() {
 async fn only_an_operator_pauses_payouts_and_says_why() {
     let world = world().await;
     let user = world.user();
-    let request = |reason: &str| PausePayoutsRequest { paused: true, reason: reason.to_owned() };
+    let request = |reason: &str| PausePayoutsRequest { paused: Some(true), reason: reason.to_owned() };
     let mut admin = EscrowAdminServiceClient::new(world.admin_channel());
     let refused = admin.pause_payouts(with(&user.token, request("mine"))).await;
     assert_eq!(refusal(refused), (Code::PermissionDenied, "AUDIENCE_MISMATCH".to_owned()));
     let token = std::fs::read_to_string(world.keys().join("admin.token")).unwrap();
-    let refused = admin.pause_payouts(with(token.trim(), request(""))).await;
-    assert_eq!(refusal(refused).1, "FIELDS_INVALID");
+    for incomplete in [request(""), PausePayoutsRequest { paused: None, ..request("which?") }] {
+        let refused = admin.pause_payouts(with(token.trim(), incomplete)).await;
+        assert_eq!(refusal(refused).1, "FIELDS_INVALID");
+    }
 }

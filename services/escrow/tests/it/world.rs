@@ -463,7 +463,7 @@ impl World {
     pub(crate) async fn pause(&self, paused: bool, reason: &str) -> PayoutSwitch {
         let token = std::fs::read_to_string(self.keys().join("admin.token")).unwrap();
         let mut client = EscrowAdminServiceClient::new(self.admin_channel());
-        let request = PausePayoutsRequest { paused, reason: reason.to_owned() };
+        let request = PausePayoutsRequest { paused: Some(paused), reason: reason.to_owned() };
         client.pause_payouts(with(token.trim(), request)).await.unwrap().into_inner().payouts.unwrap()
     }
 

@@ -257,7 +257,7 @@ async fn of_escrow_admin(scene: &Scene, name: &str) -> Option<Vec<u8>> {
     match name {
         // Lets payouts go on: paused, they would keep the other tests waiting.
         "escrow.v1.EscrowAdminService/PausePayouts" => {
-            row(&escrow::PausePayoutsRequest { paused: false, reason: word(env) })
+            row(&escrow::PausePayoutsRequest { paused: Some(false), reason: word(env) })
         }
         // What has failed is returned already.
         "escrow.v1.EscrowAdminService/ReturnWithdrawal" => {

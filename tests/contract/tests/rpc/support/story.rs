@@ -299,7 +299,7 @@ impl Story<'_> {
         let account: AccountId = self.env.new_id();
         escrow::SetFeeScheduleRequest {
             account_id: account.to_string(),
-            fee_basis_points: 250,
+            fee_basis_points: Some(250),
             start_time: None,
         }
     }
