@@ -283,16 +283,14 @@ impl World {
         if histories.is_empty() { Ok(()) } else { Err(format!("histories of no task: {histories:?}")) }
     }
 
-    /// Each chain holds what was acknowledged and nothing that was refused, receipts verify offline, and the checkpoint
-    /// covers the whole log.
+    /// Each chain holds what was acknowledged and nothing that was refused, receipts verify offline, the checkpoint covers
+    /// them all, and each place of the log is taken once: by a chain, or by a statement of what is owed.
     async fn receipts_hold(&mut self) -> Result<(), String> {
-        let mut entries: u64 = 0;
-        let mut highest: i64 = -1;
+        let mut places: Vec<i64> = Vec::new();
         let tasks: Vec<String> = self.tasks.keys().cloned().collect();
         for task in tasks {
             let chain = self.chain(&task).await?;
-            entries += u64::try_from(chain.len()).unwrap_or(0);
-            highest = chain.iter().map(|paper| paper.log_index).fold(highest, i64::max);
+            places.extend(chain.iter().map(|paper| paper.log_index));
             self.chain_holds(&task, &chain)?;
             if !chain.is_empty() {
                 self.receipt_verifies(&task).await?;
@@ -305,11 +303,23 @@ impl World {
         let checkpoint =
             Checkpoint::open(&note, self.house.trust.log_keys()).map_err(|error| error.to_string())?;
         self.figures.log_entries = checkpoint.size;
-        if checkpoint.size != entries || i64::try_from(checkpoint.size).unwrap_or(0) != highest + 1 {
-            let size = checkpoint.size;
-            return Err(format!(
-                "{size} entries are under the checkpoint, {entries} in chains, up to {highest}"
-            ));
+        let size = i64::try_from(checkpoint.size).unwrap_or(i64::MAX);
+        if let Some(uncovered) = places.iter().find(|place| **place >= size) {
+            return Err(format!("{size} entries are under the checkpoint, and {uncovered} is in a chain"));
+        }
+        // They go on: those under the checkpoint are what it covers.
+        let owed: Vec<i64> = sqlx::query_scalar("SELECT log_index FROM liabilities WHERE log_index < $1")
+            .bind(size)
+            .fetch_all(&mut self.house.sql(Service::Attestation).await)
+            .await
+            .map_err(|error| error.to_string())?;
+        if owed.is_empty() {
+            return Err("what is owed was never stated".to_owned());
+        }
+        places.extend(owed);
+        places.sort_unstable();
+        if !places.iter().copied().eq(0..size) {
+            return Err(format!("{size} entries are under the checkpoint, and these are known: {places:?}"));
         }
         Ok(())
     }

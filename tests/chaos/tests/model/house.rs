@@ -265,8 +265,9 @@ impl House {
     fn peers_of(&self, service: Service, start: u64) -> BTreeMap<String, Target> {
         let callees: &[Service] = match service {
             Service::Task => &[Service::Escrow, Service::Attestation],
+            Service::Escrow => &[Service::Attestation],
             Service::Attestation => &[Service::Auth],
-            Service::Auth | Service::Escrow => &[],
+            Service::Auth => &[],
         };
         let target = |callee: &Service| {
             let seed = self.seed.wrapping_add(start << 32);
@@ -351,6 +352,7 @@ async fn build(
             (config.deposits.poll_ms, config.withdrawals.poll_ms) = (100, 100);
             config.withdrawals.call_timeout_ms = 500;
             config.withdrawals.lost_margin_seconds = 0;
+            config.liabilities.every_seconds = 1;
             let server = config.server.clone();
             let (node, payer) = open_node(outside.node, deps.env.clone()).await?;
             for payment in outside.resolved {

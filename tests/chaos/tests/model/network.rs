@@ -20,8 +20,8 @@ use tower::ServiceExt as _;
 use crate::dice::Dice;
 use crate::house::Door;
 
-/// The one stream between services: it is let through, or not.
-const STREAM: &str = "WatchAgentEvents";
+/// What the names of streams begin with: they are let through, or not.
+const STREAMS: &str = "Watch";
 
 /// What happened on all links.
 #[derive(Debug, Default)]
@@ -104,7 +104,7 @@ impl Link {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let fate = self.fate(&method);
         self.traffic.calls.fetch_add(1, Ordering::Relaxed);
-        if method == STREAM {
+        if method.starts_with(STREAMS) {
             return match fate {
                 Fate::DropRequest => broken(),
                 _ => self.stream(request).await,

@@ -148,7 +148,9 @@ impl World {
             }
             self.hear_late(false).await?;
             self.traffic_notes();
-            if number > count / 2 && !self.sabotaged {
+            // Where time has passed, or nobody reads, a defect could be explained.
+            let is_seen = !matches!(step.event, Event::Pass(_)) && self.house.running(Service::Task) > 0;
+            if number > count / 2 && !self.sabotaged && is_seen {
                 self.sabotage(sabotage).await;
             }
             self.observe(&mut clock).await?;

@@ -1,5 +1,8 @@
 //! Defects that are put in on purpose, behind the services' backs: a model that cannot fail proves nothing.
 
+use poa_proto::task::v1::task::State;
+
+use crate::ops::task_id;
 use crate::plan::Service;
 use crate::world::World;
 
@@ -22,7 +25,7 @@ pub(crate) enum Sabotage {
 }
 
 impl Sabotage {
-    /// Where and how.
+    /// Where and how. `$1` are the tasks that were seen claimed.
     fn statements(self) -> Option<(Service, &'static [&'static str])> {
         Some(match self {
             Self::Nothing => return None,
@@ -60,14 +63,14 @@ impl Sabotage {
                     "UPDATE task_status SET state = 2, version = version + 1, claim_number = claim_number - 1, \
                    agent_id = NULL, account_id = NULL, claim_lease_us = NULL, lease_due_us = NULL, \
                    work_due_us = NULL, acceptance_digest = NULL \
-                   WHERE task_id = (SELECT task_id FROM task_status WHERE state = 3 LIMIT 1)",
+                   WHERE task_id = (SELECT task_id FROM task_status WHERE state = 3 AND task_id = ANY($1) LIMIT 1)",
                 ],
             ),
             Self::EarlyLapse => (
                 Service::Task,
                 &[
                     "UPDATE task_status SET lease_due_us = 0 WHERE task_id = \
-                   (SELECT task_id FROM task_status WHERE state = 3 LIMIT 1)",
+                   (SELECT task_id FROM task_status WHERE state = 3 AND task_id = ANY($1) LIMIT 1)",
                     "UPDATE sagas SET due_us = 0",
                 ],
             ),
@@ -87,8 +90,15 @@ impl World {
     pub(crate) async fn sabotage(&mut self, sabotage: Sabotage) {
         let Some((service, statements)) = sabotage.statements() else { return };
         let mut connection = self.house.sql(service).await;
+        // What nobody has seen yet may have been undone in time.
+        let claimed = self.tasks.iter().filter(|(_, known)| known.view.state() == State::Claimed);
+        let claimed: Vec<_> = claimed.filter_map(|(task, _)| task_id(task)).collect();
         for statement in statements {
-            let done = sqlx::query(*statement).execute(&mut connection).await.unwrap();
+            let mut query = sqlx::query(*statement);
+            if statement.contains("$1") {
+                query = query.bind(&claimed);
+            }
+            let done = query.execute(&mut connection).await.unwrap();
             if done.rows_affected() == 0 {
                 return;
             }

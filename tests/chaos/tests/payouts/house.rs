@@ -125,6 +125,8 @@ impl House {
         (config.withdrawals.max_live, config.deposits.max_open) = (100_000, 100_000);
         config.withdrawals.max_in_flight_per_payee = 0;
         (config.withdrawals.max_msat_per_hour, config.withdrawals.max_msat_per_day) = (0, 0);
+        // The service stands alone.
+        config.liabilities.every_seconds = 0;
         config.egress.simulated_server = Some(self.outside.https().address());
         config.egress.simulated_roots = Some(self.folder.path().join("roots.pem"));
         config
