@@ -69,7 +69,8 @@ async fn payouts_over_kills_of_the_process_are_made_once() {
     let journal = mesh.keys_folder().with_file_name("lightning").join("node.journal");
     let mut paid: Vec<i64> = node::payments(&journal).into_values().collect();
     let mut wanted: Vec<i64> = ended.iter().map(|ended| ended.out).filter(|out| *out > 0).collect();
-    (paid.sort_unstable(), wanted.sort_unstable());
+    paid.sort_unstable();
+    wanted.sort_unstable();
     assert_eq!(paid, wanted);
     let token = std::fs::read_to_string(mesh.admin_token_file()).expect("the operator's token");
     let admin = Admin::connect(mesh.admin_endpoint().as_str(), &token).expect("an admin endpoint");
