@@ -84,8 +84,11 @@ pub enum Finality {
     Pending,
     /// For good: every HTLC was resolved in our favour.
     Final,
-    /// Never: an HTLC went back to the payer, although the invoice says settled.
-    Lost,
+    /// Never: an HTLC went back to the payer, although the invoice says settled. Every HTLC has come to its end.
+    Lost {
+        /// What the others brought: the node has it, and the payer is owed it.
+        kept: Msat,
+    },
 }
 
 // === impl Invoice ===

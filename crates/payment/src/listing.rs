@@ -30,6 +30,22 @@ pub struct ListedPayment {
     pub amount: Msat,
     /// What became of it. Never [`Outcome::NotSent`].
     pub outcome: Outcome,
+    /// What has left the node by it, with its fee, where the node calls it paid: proved by a preimage or not.
+    pub sent: Option<Msat>,
+}
+
+// === impl ListedPayment ===
+
+impl ListedPayment {
+    /// One that counts as paid where its outcome proves it.
+    pub fn new(place: Place, hash: PaymentHash, amount: Msat, outcome: Outcome) -> Self {
+        let sent = match &outcome {
+            // Beyond all bitcoin there is no sum: then it differs from whatever is booked.
+            Outcome::Settled { fee, .. } => Some(amount.checked_add(*fee).unwrap_or(Msat::SUPPLY)),
+            Outcome::NotSent(_) | Outcome::InFlight | Outcome::Failed(_) | Outcome::Unknown(_) => None,
+        };
+        Self { place, hash, amount, outcome, sent }
+    }
 }
 
 // === impl Place ===

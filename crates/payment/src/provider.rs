@@ -99,6 +99,11 @@ pub trait Provider: Send + Sync + 'static {
 /// - makes all verbs idempotent, and gives [`Error::WrongState`] for the other verb after one has won;
 /// - never settles an invoice whose HTLCs have timed out: it reports [`InvoiceState::Canceled`].
 pub trait HoldInvoices: Send + Sync {
+    /// Whether new ones can be made, as far as is known. What was made before is watched, settled and cancelled in any case.
+    fn takes_new(&self) -> bool {
+        true
+    }
+
     /// Makes a hold invoice for the caller's hash. The same request again gives the same invoice; another
     /// request for a known hash gives [`Error::WrongState`] with state `existing`.
     fn add(&self, new: NewHoldInvoice) -> BoxFuture<'_, Result<Invoice, Error>>;

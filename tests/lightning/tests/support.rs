@@ -39,7 +39,7 @@ pub(crate) async fn until_final(world: &LndWorld, hash: PaymentHash) {
     eventually(SOON, "it becomes final", async || match world.node.finality(hash).await.unwrap() {
         Finality::Pending => false,
         Finality::Final => true,
-        Finality::Lost => panic!("settled sats were lost"),
+        Finality::Lost { .. } => panic!("settled sats were lost"),
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use poa_common::Msat;
 
 use super::connection::Refused;
 use super::contract::invoicesrpc::{AddHoldInvoiceRequest, SettleInvoiceMsg};
@@ -80,33 +81,40 @@ impl LndNode {
         if taken.is_empty() {
             return Err(reading::nonsense("a settled invoice without a settled HTLC"));
         }
-        let ends: Vec<_> = stream::iter(taken)
-            .map(|htlc| self.resolution(htlc))
+        let ends: Vec<(Option<bool>, u64)> = stream::iter(taken)
+            .map(|htlc| async move { Ok::<_, Error>((self.was_taken(htlc).await?, htlc.amt_msat)) })
             .buffer_unordered(LOOKUPS_AT_ONCE)
             .try_collect()
             .await?;
-        Ok(if ends.contains(&Finality::Lost) {
-            Finality::Lost
-        } else if ends.contains(&Finality::Pending) {
-            Finality::Pending
-        } else {
-            Finality::Final
-        })
+        // Not before all have ended: what some have brought is to be known, where others are lost.
+        if ends.iter().any(|(end, _)| end.is_none()) {
+            return Ok(Finality::Pending);
+        }
+        if ends.iter().all(|(end, _)| *end == Some(true)) {
+            return Ok(Finality::Final);
+        }
+        let kept = ends.iter().filter(|(end, _)| *end == Some(true)).map(|(_, msat)| msat).sum::<u64>();
+        Ok(Finality::Lost { kept: Msat::new(i64::try_from(kept).unwrap_or(i64::MAX)) })
     }
 
-    async fn resolution(&self, htlc: InvoiceHtlc) -> Result<Finality, Error> {
+    /// Whether an HTLC was resolved in our favour; none as long as it is not resolved.
+    async fn was_taken(&self, htlc: InvoiceHtlc) -> Result<Option<bool>, Error> {
         let request = LookupHtlcResolutionRequest { chan_id: htlc.chan_id, htlc_index: htlc.htlc_index };
         let mut lightning = self.inner.reading.lightning();
         match self.inner.reading.ask(lightning.lookup_htlc_resolution(request)).await {
-            Ok(answer) if answer.settled => Ok(Finality::Final),
-            Ok(_) => Ok(Finality::Lost),
-            Err(Refused::Status(status)) if mapping::is_unresolved(&status) => Ok(Finality::Pending),
+            Ok(answer) => Ok(Some(answer.settled)),
+            Err(Refused::Status(status)) if mapping::is_unresolved(&status) => Ok(None),
             Err(refused) => Err(mapping::error(refused)),
         }
     }
 }
 
 impl HoldInvoices for LndNode {
+    /// Not where the node says that it forgets how HTLCs end: what was settled could never be called final.
+    fn takes_new(&self) -> bool {
+        self.known_resolutions() != Some(false)
+    }
+
     fn add(&self, new: NewHoldInvoice) -> BoxFuture<'_, Result<Invoice, Error>> {
         Box::pin(self.add_hold(new))
     }

@@ -165,9 +165,7 @@ impl Provider for LndNode {
         Box::pin(self.fetch_payments(after, limit))
     }
 
-    /// None where the node says that it forgets how HTLCs end: what was settled could never be called final. Until it was
-    /// asked they are here, and refuse to make an invoice without asking.
     fn hold_invoices(&self) -> Option<&dyn HoldInvoices> {
-        (self.known_resolutions() != Some(false)).then_some(self)
+        Some(self)
     }
 }

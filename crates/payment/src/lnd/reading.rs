@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use poa_common::{Msat, Network};
 
+use super::contract::lnrpc::payment::PaymentStatus;
 use super::contract::lnrpc::{
     Amount, ChannelBalanceResponse, GetInfoResponse, ListInvoiceResponse, ListPaymentsResponse,
     PendingChannelsResponse, WalletBalanceResponse,
@@ -121,12 +122,15 @@ pub(super) fn invoices(after: Place, page: &ListInvoiceResponse) -> Result<Vec<L
 pub(super) fn payments(after: Place, page: &ListPaymentsResponse) -> Result<Vec<ListedPayment>, Error> {
     let read = page.payments.iter().map(|payment| {
         let hash = payment.payment_hash.parse().map_err(|_| nonsense("a hash that is not 32 bytes"))?;
-        Ok(ListedPayment {
-            place: Place::new(payment.payment_index),
-            hash,
-            amount: amount(payment.value_msat).map_err(no_answer)?,
-            outcome: outcome(hash, payment),
-        })
+        let value = amount(payment.value_msat).map_err(no_answer)?;
+        let listed =
+            ListedPayment::new(Place::new(payment.payment_index), hash, value, outcome(hash, payment));
+        if PaymentStatus::try_from(payment.status) != Ok(PaymentStatus::Succeeded) {
+            return Ok(listed);
+        }
+        // Kinds of payment that nothing of ours makes (AMP) have a preimage of another hash, and have left all the same.
+        let fee = amount(payment.fee_msat).map_err(no_answer)?;
+        Ok(ListedPayment { sent: Some(value.checked_add(fee).unwrap_or(Msat::SUPPLY)), ..listed })
     });
     in_order(after, read.collect::<Result<_, Error>>()?, |listed| listed.place)
 }

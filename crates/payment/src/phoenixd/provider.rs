@@ -169,7 +169,7 @@ impl Inner {
             for (place, row) in rows.into_iter().filter(|(_, row)| texts::is_lightning(&row.sub_type)) {
                 let hash = states::payment_hash(&row)?;
                 let outcome = states::payment(&row, None)?;
-                listed.push(ListedPayment { place, hash, amount: states::amount(&row)?, outcome });
+                listed.push(ListedPayment::new(place, hash, states::amount(&row)?, outcome));
             }
             // None of a kind is not the end.
             if !listed.is_empty() {

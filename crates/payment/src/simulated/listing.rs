@@ -36,7 +36,7 @@ impl Core {
         let found = self.state.payment_order.after(after, rows(limit)).into_iter();
         let listed = found.filter_map(|(place, hash)| {
             let row = self.state.payments.get(&hash)?;
-            Some(ListedPayment { place, hash, amount: row.amount, outcome: row.phase.outcome() })
+            Some(ListedPayment::new(place, hash, row.amount, row.phase.outcome()))
         });
         listed.collect()
     }

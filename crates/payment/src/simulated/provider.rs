@@ -113,15 +113,18 @@ impl Provider for SimulatedNode {
 
     fn lookup_payment(&self, hash: PaymentHash) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
-            match self.inner.script.lookup_payment() {
-                Some(LookupFault::NotFound) => Outcome::Unknown(Doubt::NotFound),
-                Some(LookupFault::NoAnswer) => Outcome::Unknown(Doubt::NoAnswer),
-                Some(LookupFault::Stale) => Outcome::InFlight,
-                Some(LookupFault::Hangs) => pending().await,
-                None => self
-                    .run(move |core| Ok(core.payment(hash)))
-                    .await
-                    .unwrap_or(Outcome::Unknown(Doubt::NoAnswer)),
+            let fault = self.inner.script.lookup_payment();
+            match fault {
+                Some(LookupFault::NotFound) => return Outcome::Unknown(Doubt::NotFound),
+                Some(LookupFault::NoAnswer) => return Outcome::Unknown(Doubt::NoAnswer),
+                Some(LookupFault::Hangs) => return pending().await,
+                Some(LookupFault::Stale) | None => {}
+            }
+            let now = self.run(move |core| Ok(core.payment(hash))).await;
+            match now.unwrap_or(Outcome::Unknown(Doubt::NoAnswer)) {
+                // As it was before it ended: what it never had it does not have.
+                Outcome::Settled { .. } | Outcome::Failed(_) if fault.is_some() => Outcome::InFlight,
+                now => now,
             }
         })
     }

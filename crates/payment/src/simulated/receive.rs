@@ -156,7 +156,7 @@ impl Core {
         let InvoicePhase::Settled { paid, .. } = row.phase else { return Ok(Finality::Pending) };
         let end = match row.htlcs {
             HtlcEnd::Ours => return Ok(Finality::Final),
-            HtlcEnd::TimedOut => return Ok(Finality::Lost),
+            HtlcEnd::TimedOut => return Ok(Finality::Lost { kept: Msat::ZERO }),
             HtlcEnd::Unresolved if lose && paid <= self.state.spendable => HtlcEnd::TimedOut,
             HtlcEnd::Unresolved => HtlcEnd::Ours,
         };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use poa_common::Msat;
 use poa_payment::simulated::{
     Answer, ChangeFault, Fault, FinalityFault, HintFault, ListFault, LookupFault, PayEffect, Resolution,
 };
@@ -176,9 +177,9 @@ async fn sats_that_were_lost_on_the_chain_leave_the_node_once_and_stay_lost() {
     let hash = settled_hold(&fixture).await;
     assert_eq!(fixture.spendable().await, before.checked_add(AMOUNT).unwrap());
     assert!(fixture.node.script([Fault::Finality(FinalityFault::Lost)]));
-    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Lost);
+    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Lost { kept: Msat::ZERO });
     let fixture = fixture.restart().await;
-    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Lost);
+    assert_eq!(fixture.node.finality(hash).await.unwrap(), Finality::Lost { kept: Msat::ZERO });
     assert_eq!(fixture.spendable().await, before);
     // The invoice itself says settled, as a real node's does.
     assert_eq!(fixture.state(hash).await.as_str(), "settled");
