@@ -40,6 +40,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// The ledger against the node.
     pub reconciliation: ReconciliationConfig,
+    /// The ledger against itself.
+    pub audit: AuditConfig,
     /// The proof of what is owed.
     pub liabilities: LiabilitiesConfig,
 }
@@ -223,7 +225,7 @@ impl HoldConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReconciliationConfig {
-    /// How often, in seconds, 1 to 60: a difference pauses payouts within a minute. Default 60.
+    /// How often, in seconds, 1 to 60: a difference pauses payouts within a minute. Default 20.
     pub every_seconds: u32,
     /// How often everything is read from the beginning, in seconds, at least 60. Default 86,400.
     pub full_every_seconds: u32,
@@ -233,6 +235,17 @@ pub struct ReconciliationConfig {
     pub stale_seconds: u32,
     /// How long the node may take to list a page, in milliseconds. Default 20,000.
     pub call_timeout_ms: u64,
+}
+
+/// The ledger against itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// How often, in seconds, 1 to 3,600; less often where an audit takes long: nine times what it took passes before the
+    /// next. What breaks an invariant pauses payouts. Default 60.
+    pub every_seconds: u32,
+    /// After how long without an audit somebody is told, in seconds. Default 900.
+    pub stale_seconds: u32,
 }
 
 /// The proof of what is owed.
@@ -263,6 +276,19 @@ impl ReconciliationConfig {
     }
 }
 
+// === impl AuditConfig ===
+
+impl AuditConfig {
+    /// Refuses what is out of its bounds.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if (1..=3_600).contains(&self.every_seconds) {
+            Ok(())
+        } else {
+            Err("audit.every_seconds must be 1 to 3,600".to_owned())
+        }
+    }
+}
+
 // === Defaults ===
 
 impl Default for Config {
@@ -278,6 +304,7 @@ impl Default for Config {
             payouts: PayoutConfig::default(),
             egress: EgressConfig::default(),
             reconciliation: ReconciliationConfig::default(),
+            audit: AuditConfig::default(),
             liabilities: LiabilitiesConfig::default(),
         }
     }
@@ -333,12 +360,18 @@ impl Default for PayoutConfig {
 impl Default for ReconciliationConfig {
     fn default() -> Self {
         Self {
-            every_seconds: 60,
+            every_seconds: 20,
             full_every_seconds: 86_400,
             grace_seconds: 30,
             stale_seconds: 300,
             call_timeout_ms: 20_000,
         }
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { every_seconds: 60, stale_seconds: 900 }
     }
 }
 

@@ -95,6 +95,10 @@ poa_chassis::failpoints! {
         DepositLookupBeforeCall = "escrow.deposit.lookup.before_call",
         /// The node has told an invoice's state.
         DepositLookupCalled = "escrow.deposit.lookup.called",
+        /// That nobody has paid a deposit is written, and not committed.
+        DepositExpireBeforeCommit = "escrow.deposit.expire.before_commit",
+        /// That nobody has paid a deposit is committed.
+        DepositExpired = "escrow.deposit.expire.committed",
         /// A paid deposit is credited, and that not committed.
         CreditBeforeCommit = "escrow.credit.before_commit",
         /// A paid deposit's credit is committed.
@@ -119,9 +123,9 @@ poa_chassis::failpoints! {
         PayoutLookupBeforeCall = "escrow.payout.lookup.before_call",
         /// The node has told what became of a payment.
         PayoutLookupCalled = "escrow.payout.lookup.called",
-        /// That a failure was seen is written, and not committed.
+        /// What the node was seen to say of a payment, that it failed or is in flight, is written, and not committed.
         FailureBeforeCommit = "escrow.payout.failure.before_commit",
-        /// That a failure was seen is committed.
+        /// What the node was seen to say of a payment is committed.
         FailureCommitted = "escrow.payout.failure.committed",
         /// A payout's success is booked, and that not committed.
         SettleBeforeCommit = "escrow.payout.settle.before_commit",

@@ -4,6 +4,7 @@ pub mod config;
 pub mod lightning;
 pub mod metrics;
 
+mod audit;
 mod domain;
 mod egress;
 mod error;
@@ -81,6 +82,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
 pub async fn build_on(config: Config, deps: Deps, lightning: Lightning) -> Result<App, BuildError> {
     poa_chassis::failpoint::arm::<Failpoint>()?;
     config.reconciliation.check()?;
+    config.audit.check()?;
     metrics::describe();
     config.holds.check()?;
     config.withdrawals.check()?;

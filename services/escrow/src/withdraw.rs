@@ -45,7 +45,8 @@ pub(crate) struct Order {
     pub(crate) to: To,
     pub(crate) fee_limit: Option<Msat>,
     pub(crate) replaces: Option<WithdrawalId>,
-    pub(crate) automatic: bool,
+    /// The version of the destination that it follows, where it is paid out by itself.
+    pub(crate) automatic: Option<i64>,
 }
 
 /// Reserves the sats with the row. Sending is the payout worker's.
@@ -71,7 +72,12 @@ pub(crate) async fn make(service: &Service, order: Order) -> Result<Withdrawal, 
         id: service.env.new_id(),
         account: order.account,
         request: order.request,
-        origin: Origin { address, replaces: order.replaces, replaced_by: None, automatic: order.automatic },
+        origin: Origin {
+            address,
+            replaces: order.replaces,
+            replaced_by: None,
+            automatic: order.automatic.is_some(),
+        },
         state: State::Reserved,
         amount: invoice.amount,
         fee_limit: fee_limit(invoice.amount, order.fee_limit, fees).map_err(out_of_range)?,
@@ -85,6 +91,7 @@ pub(crate) async fn make(service: &Service, order: Order) -> Result<Withdrawal, 
         deadline: None,
         dispatches: 0,
         failures_seen: 0,
+        node_knew: false,
         preimage: None,
         failure: None,
         create_time: service.env.now(),
@@ -95,6 +102,7 @@ pub(crate) async fn make(service: &Service, order: Order) -> Result<Withdrawal, 
         withdrawal,
         max_live: config.max_live,
         caps: config.caps(),
+        destination: order.automatic,
         transfer: service.env.new_id(),
     };
     let reserved = service.ledger.withdrawal(Command::ReserveWithdrawal(Box::new(command))).await?;

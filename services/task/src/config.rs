@@ -26,7 +26,7 @@ pub struct Config {
 pub struct PriceConfig {
     /// The lowest price in msat: it covers a task's entries in the log. Default 1,000.
     pub min_msat: i64,
-    /// The highest price in msat. Default 100,000,000,000, which is one bitcoin.
+    /// The highest price in msat. Default 1,000,000,000,000, which is ten bitcoin.
     pub max_msat: i64,
 }
 

@@ -1,8 +1,8 @@
 //! How much may leave in an hour and in a day, of one account and of all: what a thief or a bug can take before somebody
 //! looks.
 //!
-//! Counted are the amounts of withdrawals that go to the network and have not failed, by when they were asked for. What the
-//! ledger pays by itself does not leave.
+//! Counted are withdrawals that have not failed, by when they were asked for, with their fees: who makes an invoice can make
+//! its route cost what the payer allows. What the ledger pays to another account counts for the account that it leaves.
 
 use poa_common::{Msat, MsatError};
 use time::Duration;

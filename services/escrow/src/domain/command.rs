@@ -134,6 +134,8 @@ pub(crate) enum Observation {
     },
     /// It was given back, or can never be paid.
     Canceled,
+    /// It was never made, and whoever waited for it has gone.
+    GivenUp,
     /// It is settled, and the sats went back all the same.
     Lost,
 }
@@ -156,6 +158,8 @@ pub(crate) struct ReserveWithdrawal {
     pub(crate) max_live: u32,
     /// How much may leave in an hour and in a day, with this one.
     pub(crate) caps: Caps,
+    /// The version of the account's payout destination that it follows, where it is paid out by itself.
+    pub(crate) destination: Option<i64>,
     pub(crate) transfer: TransferId,
 }
 
@@ -241,6 +245,7 @@ impl Observation {
             Self::Guard => "guard",
             Self::Final { .. } => "final",
             Self::Canceled => "canceled",
+            Self::GivenUp => "given_up",
             Self::Lost => "lost",
         }
     }

@@ -143,7 +143,7 @@ pub(crate) fn payout(available: Msat, largest: Msat, fees: FeeModel) -> Option<M
     let fits = |sat: i64| {
         let amount = Msat::from_sat(sat)?;
         let reserve = amount.checked_add(fee_limit(amount, None, fees).ok()?).ok()?;
-        (amount <= largest && reserve <= available).then_some(amount)
+        (reserve <= available.min(largest)).then_some(amount)
     };
     // A larger amount never needs a smaller reserve, so the bound is found by halving.
     let (mut fit, mut over) = (0_i64, available.whole_sat().checked_add(1)?);
@@ -246,7 +246,8 @@ mod tests {
         assert_eq!(whole(101_000_000, FeeModel::Limited), Some(100_000_000));
         assert_eq!(whole(5_999, FeeModel::Limited), None);
         assert_eq!(whole(0, FeeModel::Limited), None);
-        let capped = payout(Msat::new(101_000_000), Msat::new(7_500), FeeModel::Limited);
+        // The cap holds amount and fee limit together.
+        let capped = payout(Msat::new(101_000_000), Msat::new(12_500), FeeModel::Limited);
         assert_eq!(capped, Some(Msat::new(7_000)));
     }
 

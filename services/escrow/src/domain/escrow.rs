@@ -250,6 +250,7 @@ impl Escrow {
             Observation::Guard => invoice.guard_time.is_some(),
             Observation::Final { .. } => self.hold_transfer.is_some(),
             Observation::Canceled => matches!(self.state, State::Canceled | State::FundingLost),
+            Observation::GivenUp => self.state != State::Awaiting || invoice.bolt11.is_some(),
             Observation::Lost => self.state == State::FundingLost,
         }
     }

@@ -15,6 +15,9 @@ use super::escrow::{Escrow, State};
 const MAX_OVERPAYMENT: i64 = 2;
 /// How long after its end an unpaid invoice that the node does not know is given up, in seconds: a day, as of deposits.
 const GIVE_UP_SECONDS: i64 = 24 * 3_600;
+/// How long after the height at which all that was locked has gone one way or the other somebody is told that the node does
+/// not say which: two days, in which what is claimed on the chain is buried.
+const LONG_PAST_BLOCKS: u32 = 288;
 
 /// The hold invoice of an escrow. The preimage is not here: it is read, sealed, where the node is told to settle.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,8 +84,10 @@ pub(crate) struct Limits {
 /// What hold invoices that are not at their end take of the limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
-    /// HTLCs: those of a paid invoice, one for an unpaid one.
+    /// HTLCs of paid invoices.
     pub(crate) parts: u32,
+    /// Invoices that are not paid. They take no place in a channel, so that they count for their payer alone.
+    pub(crate) unpaid: u32,
     /// Sats: what is locked, or asked for.
     pub(crate) msat: Msat,
 }
@@ -139,6 +144,12 @@ pub(crate) fn next(escrow: &Escrow, seen: Option<&InvoiceState>, around: Circums
         (State::Accepted, Some(InvoiceState::Accepted { .. })) if invoice.guard_is_due(around.height) => {
             Step::Guard
         }
+        // A node that has forgotten it keeps neither its payer nor its worker waiting: nobody was ever shown the preimage.
+        (State::Accepted, None) if invoice.is_past(around) => Step::Canceled,
+        (State::Accepted, None) if invoice.guard_is_due(around.height) => Step::Guard,
+        (State::Settling, None) if invoice.is_long_past(around.height) => {
+            Step::Alarm("the node does not know the invoice of what it was told to take")
+        }
         (State::Settling, Some(InvoiceState::Accepted { .. })) => Step::Settle,
         (State::Settling, Some(InvoiceState::Settled { paid, .. })) => Step::AskFinality { paid: *paid },
         (State::Canceling, Some(InvoiceState::Open | InvoiceState::Accepted { .. })) => Step::Cancel,
@@ -167,21 +178,23 @@ pub(crate) fn next(escrow: &Escrow, seen: Option<&InvoiceState>, around: Circums
 /// Whether another invoice of this amount may be made, beside what all payers and this one have. The limit that is reached
 /// otherwise.
 pub(crate) fn admit(amount: Msat, all: Load, payer: Load, limits: &Limits) -> Result<(), i64> {
-    within(Load { parts: 1, msat: amount }, all, payer, limits)
+    within(Load::of_unpaid(amount), all, payer, limits)
 }
 
 /// Whether what was paid is taken, beside what others have locked.
 pub(crate) fn takes(amount: Msat, memo: &Memo, all: Load, payer: Load, limits: &Limits) -> bool {
     let most = amount.get().saturating_mul(MAX_OVERPAYMENT);
     let fits = memo.paid >= amount && memo.paid.get() <= most && memo.parts > 0;
-    fits && within(Load { parts: memo.parts, msat: memo.paid }, all, payer, limits).is_ok()
+    fits && within(Load::of_paid(memo), all, payer, limits).is_ok()
 }
 
 fn within(more: Load, all: Load, payer: Load, limits: &Limits) -> Result<(), i64> {
-    if all.parts.saturating_add(more.parts) > limits.max_parts {
+    let places = more.parts.saturating_add(more.unpaid);
+    if all.parts.saturating_add(places) > limits.max_parts {
         return Err(limits.max_parts.into());
     }
-    if payer.parts.saturating_add(more.parts) > limits.max_parts_of_payer {
+    let of_payer = payer.parts.saturating_add(payer.unpaid);
+    if of_payer.saturating_add(places) > limits.max_parts_of_payer {
         return Err(limits.max_parts_of_payer.into());
     }
     match payer.msat.checked_add(more.msat) {
@@ -212,6 +225,11 @@ impl HoldInvoice {
         }
     }
 
+    /// Whether all that was locked has long come to its end, one way or the other, and the node should have told.
+    pub(crate) fn is_long_past(&self, height: u32) -> bool {
+        self.memo.is_some_and(|memo| height >= memo.expiry_height.saturating_add(LONG_PAST_BLOCKS))
+    }
+
     /// Whether it is too old to be made now: whoever waited for it has gone.
     pub(crate) fn is_stale(&self, create_time: Timestamp, now: Timestamp) -> bool {
         self.bolt11.is_none() && (now - create_time).whole_seconds() > i64::from(self.expiry_seconds)
@@ -219,7 +237,7 @@ impl HoldInvoice {
 
     /// What it takes of the limits.
     pub(crate) fn load(&self, amount: Msat) -> Load {
-        self.memo.map_or(Load { parts: 1, msat: amount }, |memo| Load { parts: memo.parts, msat: memo.paid })
+        self.memo.as_ref().map_or_else(|| Load::of_unpaid(amount), Load::of_paid)
     }
 }
 
@@ -238,16 +256,28 @@ impl fmt::Debug for HoldInvoice {
 // === impl Load ===
 
 impl Load {
+    fn of_unpaid(amount: Msat) -> Self {
+        Self { parts: 0, unpaid: 1, msat: amount }
+    }
+
+    fn of_paid(memo: &Memo) -> Self {
+        Self { parts: memo.parts, unpaid: 0, msat: memo.paid }
+    }
+
     /// Both together.
     pub(crate) fn plus(self, other: Self) -> Self {
         let msat = self.msat.get().saturating_add(other.msat.get());
-        Self { parts: self.parts.saturating_add(other.parts), msat: Msat::new(msat) }
+        let (parts, unpaid) =
+            (self.parts.saturating_add(other.parts), self.unpaid.saturating_add(other.unpaid));
+        Self { parts, unpaid, msat: Msat::new(msat) }
     }
 
     /// What is left without the other.
     pub(crate) fn minus(self, other: Self) -> Self {
         let msat = self.msat.get().saturating_sub(other.msat.get());
-        Self { parts: self.parts.saturating_sub(other.parts), msat: Msat::new(msat) }
+        let (parts, unpaid) =
+            (self.parts.saturating_sub(other.parts), self.unpaid.saturating_sub(other.unpaid));
+        Self { parts, unpaid, msat: Msat::new(msat) }
     }
 }
 
@@ -378,10 +408,15 @@ mod tests {
         assert_eq!(next(&paid, None, later(day * 365)), Step::Cancel);
         assert_eq!(next(&paid, None, at(879)), Step::Cancel);
         assert_eq!(next(&paid, None, at(880)), Step::Canceled);
-        // What we meant to take may have been taken: absence says nothing, however late.
-        for state in [State::Accepted, State::Settling] {
-            assert_eq!(next(&escrow(state, Some(MEMO)), None, at(10_000)), Step::Wait, "{state:?}");
-        }
+        // What nobody meant to take has gone back by then; before, the guard is told all the same.
+        let locked = escrow(State::Accepted, Some(MEMO));
+        assert_eq!(next(&locked, None, at(843)), Step::Wait);
+        assert_eq!(next(&locked, None, at(844)), Step::Guard);
+        assert_eq!(next(&locked, None, at(880)), Step::Canceled);
+        // What we meant to take may have been taken: absence says nothing, and in the end somebody must look.
+        let meant = escrow(State::Settling, Some(MEMO));
+        assert_eq!(next(&meant, None, at(1_167)), Step::Wait);
+        assert!(matches!(next(&meant, None, at(1_168)), Step::Alarm(_)));
         // What was never handed out holds nothing.
         let mut unseen = escrow(State::Canceling, None);
         let invoice = unseen.hold_invoice.as_mut().unwrap();

@@ -52,6 +52,8 @@ pub(crate) struct Withdrawal {
     pub(crate) dispatches: i32,
     /// How often a failure was seen.
     pub(crate) failures_seen: i16,
+    /// Whether a node was seen to have it in flight.
+    pub(crate) node_knew: bool,
     pub(crate) preimage: Option<Preimage>,
     pub(crate) failure: Option<String>,
     pub(crate) create_time: Timestamp,
@@ -111,8 +113,8 @@ pub(crate) enum Step {
     Return(&'static str),
     /// A failure, seen for the first time: note it and look again.
     NoteFailure,
-    /// It moves again: the failure that was noted does not count.
-    ForgetFailure,
+    /// The node has it: note that, once, and that no failure counts that was seen before.
+    NoteInFlight,
     /// The node never heard of it, and it can still be paid: send the same hash again.
     SendAgain,
     /// Nothing is known, or nothing has changed: look again later.
@@ -145,9 +147,13 @@ pub(crate) fn next(withdrawal: &Withdrawal, seen: Seen, circumstances: Circumsta
         // Of one dispatch; another one may still reach the node, which then tries again.
         Outcome::Failed(_) if withdrawal.dispatches > 1 && !circumstances.all_arrived => Step::Wait,
         Outcome::Failed(reason) => sighted(withdrawal, reason.as_str()),
-        Outcome::InFlight if withdrawal.failures_seen > 0 => Step::ForgetFailure,
+        Outcome::InFlight if withdrawal.failures_seen > 0 || !withdrawal.node_knew => Step::NoteInFlight,
         Outcome::InFlight | Outcome::Unknown(Doubt::NoAnswer) => Step::Wait,
         Outcome::Unknown(Doubt::NotFound) if !circumstances.same_node => Step::Alarm("another node answers"),
+        // It had it, and has lost its memory: neither is it safe to send again, nor to give back.
+        Outcome::Unknown(Doubt::NotFound) if withdrawal.node_knew => {
+            Step::Alarm("the node has forgotten a payment that it had: an operator decides")
+        }
         Outcome::Unknown(Doubt::NotFound) if circumstances.payable => Step::SendAgain,
         Outcome::Unknown(Doubt::NotFound)
             if circumstances.long_expired && !circumstances.absence_is_final =>
@@ -236,6 +242,7 @@ mod tests {
             deadline: Some(Timestamp::UNIX_EPOCH),
             dispatches: 1,
             failures_seen,
+            node_knew: false,
             preimage: None,
             failure: None,
             create_time: Timestamp::UNIX_EPOCH,
@@ -252,7 +259,7 @@ mod tests {
         let failed = || Outcome::Failed(FailureReason::NoRoute);
         assert_eq!(look(0, failed(), HERE), Step::NoteFailure);
         assert_eq!(look(1, failed(), HERE), Step::Return("no_route"));
-        assert_eq!(look(1, Outcome::InFlight, HERE), Step::ForgetFailure);
+        assert_eq!(look(1, Outcome::InFlight, HERE), Step::NoteInFlight);
         assert_eq!(look(1, Outcome::Unknown(Doubt::NoAnswer), HERE), Step::Wait);
     }
 
@@ -293,6 +300,19 @@ mod tests {
         assert_eq!(look(1, unknown(), LATE), Step::Wait);
         assert_eq!(look(0, unknown(), LONG_AGO), Step::NoteFailure);
         assert_eq!(look(1, unknown(), LONG_AGO), Step::Return("expired"));
+    }
+
+    #[test]
+    fn what_the_node_had_and_does_not_know_any_more_is_neither_sent_again_nor_returned() {
+        let known = Withdrawal { node_knew: true, ..dispatched(0) };
+        for circumstances in [HERE, LATE, LONG_AGO] {
+            let seen = next(&known, Seen::Lookup(Outcome::Unknown(Doubt::NotFound)), circumstances);
+            assert!(matches!(seen, Step::Alarm(_)), "{circumstances:?}: {seen:?}");
+        }
+        assert_eq!(next(&known, Seen::Lookup(Outcome::InFlight), HERE), Step::Wait);
+        assert_eq!(look(0, Outcome::InFlight, HERE), Step::NoteInFlight);
+        let failed = Outcome::Failed(FailureReason::NoRoute);
+        assert_eq!(next(&known, Seen::Lookup(failed), HERE), Step::NoteFailure);
     }
 
     #[test]

@@ -4,28 +4,16 @@ use poa_proto::escrow::v1::{AuditCheck, AuditLedgerRequest, AuditLedgerResponse,
 use tonic::Request;
 
 use super::convert;
+use crate::audit;
 use crate::error::Error;
-use crate::metrics;
 use crate::service::Service;
-use crate::store::audit;
 
 pub(super) async fn handle(
     service: &Service,
     _request: &Request<AuditLedgerRequest>,
 ) -> Result<AuditLedgerResponse, Error> {
-    // It reads everything: a second one at the same time would only slow both.
-    let _turn = service.audits.try_acquire().map_err(|_| Error::Chassis(poa_chassis::Error::Overloaded))?;
-    let found = audit::run(&service.db, service.env.now()).await?;
-    let violations: i64 = found.checks.iter().map(|check| check.violations).sum();
-    metrics::audited(violations);
-    for check in found.checks.iter().filter(|check| check.violations > 0) {
-        tracing::error!(
-            check = check.name,
-            violations = check.violations,
-            example = check.example,
-            "an invariant of the ledger is broken"
-        );
-    }
+    let found = audit::take(service).await?;
+    let clean = found.violations() == 0;
     let checks = found
         .checks
         .into_iter()
@@ -37,7 +25,7 @@ pub(super) async fn handle(
         .collect();
     Ok(AuditLedgerResponse {
         audit: Some(LedgerAudit {
-            clean: violations == 0,
+            clean,
             checks,
             user_liabilities_msat: found.user_liabilities.get(),
             fees_msat: found.fees.get(),

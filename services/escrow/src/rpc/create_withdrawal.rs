@@ -25,7 +25,7 @@ pub(super) async fn handle(
             to: to(&message)?,
             fee_limit: message.fee_limit_msat.map(convert::msat),
             replaces: None,
-            automatic: false,
+            automatic: None,
         };
         withdraw::make(service, order).await
     };

@@ -1,6 +1,7 @@
 //! GetReconciliation: a round, now.
 
 use poa_chassis::{Error as Chassis, validate};
+use poa_payment::HoldInvoices;
 use poa_proto::escrow::v1::{
     Drift, GetReconciliationRequest, GetReconciliationResponse, NodeStatus, Reconciliation,
 };
@@ -51,7 +52,8 @@ fn shown(service: &Service, report: &Report, switch: &Switch) -> Reconciliation 
             node_id: report.node.node.as_bytes().to_vec(),
             height: i32::try_from(report.node.height).unwrap_or(i32::MAX),
             synced: report.node.synced,
-            hold_invoices: service.config.holds.enabled && service.provider.hold_invoices().is_some(),
+            hold_invoices: service.config.holds.enabled
+                && service.provider.hold_invoices().is_some_and(HoldInvoices::takes_new),
         }),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use poa_common::Msat;
 use poa_common::hold::LockTooLong;
+use poa_payment::HoldInvoices;
 use poa_proto::escrow::v1::HoldFundsResponse;
 
 use super::convert;
@@ -22,8 +23,9 @@ pub(super) async fn begin(
 ) -> Result<Escrow, Error> {
     let config = &service.config.holds;
     let capabilities = service.provider.capabilities();
-    let makes_them =
-        config.enabled && capabilities.cltv_control && service.provider.hold_invoices().is_some();
+    let makes_them = config.enabled
+        && capabilities.cltv_control
+        && service.provider.hold_invoices().is_some_and(HoldInvoices::takes_new);
     let preimages = service.preimages.as_ref().filter(|_| makes_them).ok_or(Unavailable::Node)?;
     let cltv_blocks = lock.map_err(Unavailable::Durations)?;
     let least = Msat::new(config.min_msat);

@@ -32,7 +32,7 @@ pub(super) async fn handle(
             to: to(&message, &failed)?,
             fee_limit: message.fee_limit_msat.map(convert::msat),
             replaces: Some(id),
-            automatic: false,
+            automatic: None,
         };
         withdraw::make(service, order).await
     };

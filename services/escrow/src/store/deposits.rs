@@ -142,21 +142,25 @@ pub(crate) async fn insert(db: &Database, deposit: Deposit, request: Request) ->
 /// Notes that an open deposit was given up; whether it was still open. One that the ledger is about to pay is not: its
 /// invoice is cancelled for just that.
 pub(crate) async fn expire(db: &Database, id: DepositId) -> Result<bool, Error> {
-    db.transact_idempotent(id, |id, tx| {
-        Box::pin(async move {
-            // Locked first: a withdrawal that is reserved for it holds this lock, and is seen by the statement after.
-            lock(tx, &[id.uuid()]).await?;
-            let updated = sqlx::query(
-                "UPDATE deposits SET state = 'expired' WHERE id = $1 AND state = 'open' AND NOT EXISTS (
-                     SELECT FROM withdrawals WHERE deposit_id = $1 AND state IN ('reserved', 'dispatched'))",
-            )
-            .bind(id.uuid())
-            .execute(tx.conn())
-            .await?;
-            Ok::<_, Error>(updated.rows_affected() > 0)
+    let expired = db
+        .transact_idempotent(id, |id, tx| {
+            Box::pin(async move {
+                // Locked first: a withdrawal that is reserved for it holds this lock, and is seen by the statement after.
+                lock(tx, &[id.uuid()]).await?;
+                let updated = sqlx::query(
+                    "UPDATE deposits SET state = 'expired' WHERE id = $1 AND state = 'open' AND NOT EXISTS (
+                         SELECT FROM withdrawals WHERE deposit_id = $1 AND state IN ('reserved', 'dispatched'))",
+                )
+                .bind(id.uuid())
+                .execute(tx.conn())
+                .await?;
+                before_commit(Failpoint::DepositExpireBeforeCommit).await?;
+                Ok::<_, Error>(updated.rows_affected() > 0)
+            })
         })
-    })
-    .await
+        .await?;
+    committed(Failpoint::DepositExpired).await?;
+    Ok(expired)
 }
 
 /// Locks deposits in the order of their ids, and reads them.

@@ -113,18 +113,21 @@ pub(crate) async fn update(tx: &mut Tx, known: &[(&Escrow, &HoldInvoice)]) -> Re
 
 /// What open hold invoices have locked, by payer.
 pub(crate) async fn locked(tx: &mut Tx) -> Result<BTreeMap<AccountId, Load>, Error> {
-    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
-        "SELECT payer_id, sum(coalesce(parts, 1))::bigint, sum(coalesce(paid_msat, amount_msat))::bigint
+    let rows: Vec<(Uuid, i64, i64, i64)> = sqlx::query_as(
+        "SELECT payer_id, coalesce(sum(parts), 0)::bigint, count(*) FILTER (WHERE parts IS NULL),
+                sum(coalesce(paid_msat, amount_msat))::bigint
          FROM escrows JOIN hold_invoices ON escrow_id = id
          WHERE state IN ('awaiting', 'accepted', 'settling', 'canceling')
          GROUP BY payer_id",
     )
     .fetch_all(tx.conn())
     .await?;
-    let load = |parts, msat| Load { parts: u32::try_from(parts).unwrap_or(u32::MAX), msat: Msat::new(msat) };
+    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    let load =
+        |parts, unpaid, msat| Load { parts: count(parts), unpaid: count(unpaid), msat: Msat::new(msat) };
     Ok(rows
         .into_iter()
-        .map(|(payer, parts, msat)| (AccountId::from_uuid(payer), load(parts, msat)))
+        .map(|(payer, parts, unpaid, msat)| (AccountId::from_uuid(payer), load(parts, unpaid, msat)))
         .collect())
 }
 

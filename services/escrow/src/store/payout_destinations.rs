@@ -1,10 +1,13 @@
 //! Where accounts are paid out to.
 
+use std::collections::BTreeMap;
+
 use poa_common::{AccountId, Msat, Timestamp, TypedId as _};
 use poa_storage::idempotency::{self, Keep, Key, Outcome};
 use poa_storage::{Database, Error, Tx};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
 use super::{corrupt, wrote};
 use crate::domain::destination::Destination;
@@ -108,6 +111,17 @@ pub(crate) async fn note(db: &Database, was: &Destination, becomes: Destination)
         .await?;
     committed(Failpoint::AutomaticCommitted).await?;
     Ok(written)
+}
+
+/// The versions of these accounts' destinations, which stay until the transaction ends.
+pub(crate) async fn versions(tx: &mut Tx, accounts: &[Uuid]) -> Result<BTreeMap<AccountId, i64>, Error> {
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+        "SELECT account_id, version FROM payout_destinations WHERE account_id = ANY($1) ORDER BY account_id FOR SHARE",
+    )
+    .bind(accounts)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|(id, version)| (AccountId::from_uuid(id), version)).collect())
 }
 
 async fn lock(tx: &mut Tx, account: AccountId) -> Result<Option<Destination>, Error> {

@@ -18,12 +18,19 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, account_id, request_id, fingerprint, state, amount_msat, fee_limit_msat, fee_msat, invoice,
-                    payment_hash, invoice_expires_at, node_id, deadline, dispatches, failures_seen, preimage, failure, created_at, ended_at,
+                    payment_hash, invoice_expires_at, node_id, deadline, dispatches, failures_seen, node_knew, preimage, failure, created_at, ended_at,
                     lightning_address, replaces, automatic, deposit_id, payee_node_id,
                     (SELECT later.id FROM withdrawals later WHERE later.replaces = withdrawals.id) AS replaced_by
              FROM withdrawals ",
             $rest
         )
+    };
+}
+
+/// What a withdrawal takes, of those that have not failed: with the fee, and as long as it is not known with the largest.
+macro_rules! spent {
+    () => {
+        "amount_msat::numeric + CASE state WHEN 'succeeded' THEN fee_msat ELSE fee_limit_msat END"
     };
 }
 
@@ -61,6 +68,8 @@ pub(crate) struct Room {
     pub(crate) waiting: i64,
     /// Payments in flight to one payee; more of its withdrawals are left out.
     pub(crate) per_payee: i64,
+    /// Payments that may be begun of accounts that have one in flight; more of theirs are left out.
+    pub(crate) for_all: i64,
 }
 
 /// An account's withdrawal.
@@ -113,8 +122,14 @@ pub(crate) async fn before(
     rows.iter().map(withdrawal).collect()
 }
 
-/// What is not at its end, oldest first. Whoever waits for a payee that has as many in flight as one may is left out, so
-/// that it keeps nobody else waiting.
+/// How many payments are in flight.
+pub(crate) async fn in_flight(db: &Database) -> Result<i64, Error> {
+    let count = "SELECT count(*) FROM withdrawals WHERE state = 'dispatched' AND deposit_id IS NULL";
+    Ok(sqlx::query_scalar(count).fetch_one(db.read()).await?)
+}
+
+/// What is not at its end, oldest first. Whoever waits for a payee that has as many in flight as one may is left out, so that
+/// it keeps nobody else waiting, and what an account has beside another payment where there is no room for such.
 pub(crate) async fn live(db: &Database, room: Room) -> Result<Vec<Withdrawal>, Error> {
     let rows = sqlx::query(select!(
         "WHERE id IN (
@@ -124,19 +139,28 @@ pub(crate) async fn live(db: &Database, room: Room) -> Result<Vec<Withdrawal>, E
               ORDER BY id LIMIT $2)
              UNION ALL
              (SELECT waiting.id FROM (
-                  SELECT id, payee_node_id, row_number() OVER (PARTITION BY payee_node_id ORDER BY id) AS place
+                  SELECT id, payee_node_id, account_id,
+                         row_number() OVER (PARTITION BY payee_node_id ORDER BY id) AS place,
+                         row_number() OVER (PARTITION BY account_id ORDER BY id) AS own_place,
+                         row_number() OVER (ORDER BY id) AS any_place
                   FROM withdrawals WHERE state = 'reserved' AND deposit_id IS NULL) AS waiting
               LEFT JOIN (
                   SELECT payee_node_id, count(*) AS payments FROM withdrawals
                   WHERE state = 'dispatched' AND deposit_id IS NULL GROUP BY payee_node_id) AS busy
                   ON busy.payee_node_id = waiting.payee_node_id
-              WHERE waiting.payee_node_id IS NULL OR waiting.place + coalesce(busy.payments, 0) <= $3
+              LEFT JOIN (
+                  SELECT account_id, count(*) AS payments FROM withdrawals
+                  WHERE state = 'dispatched' AND deposit_id IS NULL GROUP BY account_id) AS own
+                  ON own.account_id = waiting.account_id
+              WHERE (waiting.payee_node_id IS NULL OR waiting.place + coalesce(busy.payments, 0) <= $3)
+                  AND (waiting.any_place <= $4 OR waiting.own_place + coalesce(own.payments, 0) = 1)
               ORDER BY waiting.id LIMIT $2))
          ORDER BY id"
     ))
     .bind(room.in_flight)
     .bind(room.waiting)
     .bind(room.per_payee)
+    .bind(room.for_all)
     .fetch_all(db.read())
     .await?;
     rows.iter().map(withdrawal).collect()
@@ -172,20 +196,26 @@ pub(crate) async fn count_live(tx: &mut Tx, accounts: &[Uuid]) -> Result<BTreeMa
         .collect())
 }
 
-/// What has left lately of each of these accounts; none where it is left out.
+/// What has left lately of each of these accounts, or gone to another account; none where it is left out.
 pub(crate) async fn volumes(
     tx: &mut Tx,
     accounts: &[Uuid],
     now: Timestamp,
 ) -> Result<BTreeMap<AccountId, Volume>, Error> {
-    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(concat!(
         "SELECT account_id,
-                least(coalesce(sum(amount_msat) FILTER (WHERE created_at > $2), 0), 9223372036854775807)::bigint,
-                least(sum(amount_msat), 9223372036854775807)::bigint
-         FROM withdrawals
-         WHERE account_id = ANY($1) AND created_at > $3 AND state <> 'failed' AND deposit_id IS NULL
-         GROUP BY account_id",
-    )
+                    least(coalesce(sum(",
+        spent!(),
+        ") FILTER (WHERE created_at > $2), 0), 9223372036854775807)::bigint,
+                    least(sum(",
+        spent!(),
+        "), 9223372036854775807)::bigint
+             FROM withdrawals
+             WHERE account_id = ANY($1) AND created_at > $3 AND state <> 'failed'
+                 AND NOT EXISTS (SELECT FROM deposits own
+                                 WHERE own.id = deposit_id AND own.account_id = withdrawals.account_id)
+             GROUP BY account_id"
+    ))
     .bind(accounts)
     .bind(now - Span::Hour.length())
     .bind(now - Span::Day.length())
@@ -199,11 +229,15 @@ pub(crate) async fn volumes(
 /// committed: else two replicas would each find room for one more.
 pub(crate) async fn volume_of_all(tx: &mut Tx, now: Timestamp) -> Result<Volume, Error> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(VOLUME_LOCK).execute(tx.conn()).await?;
-    let (hour, day): (i64, i64) = sqlx::query_as(
-        "SELECT least(coalesce(sum(amount_msat) FILTER (WHERE created_at > $1), 0), 9223372036854775807)::bigint,
-                least(coalesce(sum(amount_msat), 0), 9223372036854775807)::bigint
-         FROM withdrawals WHERE created_at > $2 AND state <> 'failed' AND deposit_id IS NULL",
-    )
+    let (hour, day): (i64, i64) = sqlx::query_as(concat!(
+        "SELECT least(coalesce(sum(",
+        spent!(),
+        ") FILTER (WHERE created_at > $1), 0), 9223372036854775807)::bigint,
+                    least(coalesce(sum(",
+        spent!(),
+        "), 0), 9223372036854775807)::bigint
+             FROM withdrawals WHERE created_at > $2 AND state <> 'failed' AND deposit_id IS NULL"
+    ))
     .bind(now - Span::Hour.length())
     .bind(now - Span::Day.length())
     .fetch_one(tx.conn())
@@ -246,15 +280,32 @@ pub(crate) async fn commit_intent(db: &Database, intent: Intent) -> Result<Commi
     Ok(became)
 }
 
-/// Notes how often in a row a failure was seen.
-pub(crate) async fn note_failures(db: &Database, id: WithdrawalId, seen: i16) -> Result<(), Error> {
+/// What the node was seen to say of a payment that is not at its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sighting {
+    /// That it failed, so often in a row.
+    Failed(i16),
+    /// That it is in flight.
+    InFlight,
+}
+
+/// Notes what was seen.
+pub(crate) async fn note(db: &Database, id: WithdrawalId, seen: Sighting) -> Result<(), Error> {
     db.transact_idempotent((id, seen), |(id, seen), tx| {
         Box::pin(async move {
-            sqlx::query("UPDATE withdrawals SET failures_seen = $2 WHERE id = $1 AND state = 'dispatched'")
-                .bind(id.uuid())
-                .bind(*seen)
-                .execute(tx.conn())
-                .await?;
+            let (failures, knows) = match *seen {
+                Sighting::Failed(failures) => (failures, false),
+                Sighting::InFlight => (0, true),
+            };
+            sqlx::query(
+                "UPDATE withdrawals SET failures_seen = $2, node_knew = node_knew OR $3
+                 WHERE id = $1 AND state = 'dispatched'",
+            )
+            .bind(id.uuid())
+            .bind(failures)
+            .bind(knows)
+            .execute(tx.conn())
+            .await?;
             before_commit(Failpoint::FailureBeforeCommit).await?;
             Ok::<_, Error>(())
         })
@@ -376,6 +427,7 @@ fn withdrawal(row: &PgRow) -> Result<Withdrawal, Error> {
         deadline: row.try_get("deadline")?,
         dispatches: row.try_get("dispatches")?,
         failures_seen: row.try_get("failures_seen")?,
+        node_knew: row.try_get("node_knew")?,
         preimage: preimage
             .map(|bytes| Preimage::try_from(bytes.as_slice()).map_err(|_| corrupt("a preimage")))
             .transpose()?,

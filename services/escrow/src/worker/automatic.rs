@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::lnurl::AddressProblem;
 use crate::metrics;
 use crate::service::Service;
-use crate::store::{accounts, payout_destinations, withdrawals};
+use crate::store::{accounts, payout_destinations, payout_switch, withdrawals};
 use crate::withdraw::{self, Amount, Order, To};
 
 /// Accounts that one pass looks at; the next one takes the rest.
@@ -42,6 +42,9 @@ pub(super) async fn run(service: Arc<Service>, stopping: CancellationToken) {
 
 /// One account after the other: an account's host that hangs costs the others a few seconds, and only once in a while.
 async fn pass(service: &Service, stopping: &CancellationToken) -> Result<(), Error> {
+    if payout_switch::read(&service.db).await?.paused {
+        return Ok(());
+    }
     let due = payout_destinations::due(&service.db, service.env.now(), PASS).await?;
     for destination in due {
         if stopping.is_cancelled() {
@@ -63,6 +66,10 @@ async fn attempt(service: &Service, stored: Destination) -> Result<(), Error> {
     let current = stored.clone().at(now);
     let (request_id, _) = current.next_request();
     let known = withdrawals::find_request(&service.db, current.account, request_id).await?;
+    if known.as_ref().is_some_and(|row| !row.origin.automatic) {
+        // The owner has asked for something under this very id: the next number has another.
+        return note(service, &stored, current.after_payout()).await;
+    }
     match known.map(|row| (row.state, row.failure)) {
         Some((State::Reserved | State::Dispatched, _)) => Ok(()),
         // The next number is due at once.
@@ -76,7 +83,7 @@ async fn attempt(service: &Service, stored: Destination) -> Result<(), Error> {
             note(service, &stored, next).await
         }
         None => {
-            let begun = begin(service, &current).await;
+            let begun = begin(service, stored.version, &current).await;
             metrics::automatic_payout(begun.as_ref().map_or_else(|error| error.reason(), |()| "ok"));
             match begun {
                 Ok(()) => Ok(()),
@@ -90,8 +97,9 @@ async fn attempt(service: &Service, stored: Destination) -> Result<(), Error> {
     }
 }
 
-/// Reserves all that is available beside the largest fee.
-async fn begin(service: &Service, destination: &Destination) -> Result<(), Error> {
+/// Reserves all that is available beside the largest fee, as far as the destination is the one that was read: its row has this
+/// version.
+async fn begin(service: &Service, version: i64, destination: &Destination) -> Result<(), Error> {
     let address = destination.address.as_deref().unwrap_or_default();
     let address = LightningAddress::parse(address).map_err(|_| AddressProblem::Malformed)?;
     let available = accounts::balance(&service.db, destination.account).await?.available;
@@ -105,16 +113,21 @@ async fn begin(service: &Service, destination: &Destination) -> Result<(), Error
         to: To::Address(address, Amount::UpTo(amount)),
         fee_limit: None,
         replaces: None,
-        automatic: true,
+        automatic: Some(version),
     };
     let reserved = withdraw::make(service, order).await?;
     tracing::info!(account_id = %destination.account, withdrawal_id = %reserved.id, "automatic payout begun");
     Ok(())
 }
 
-/// Whether it is this server or its database that failed, and not the payout: then nothing is held against the destination.
+/// Whether it is this server or its database that failed, or an operator or the owner who came in between, and not the payout: then nothing is held against the destination.
 fn is_ours(error: &Error) -> bool {
-    matches!(error, Error::Storage(_) | Error::Chassis(_))
+    matches!(
+        error,
+        Error::Storage(_)
+            | Error::Chassis(_)
+            | Error::Refused(Refusal::PayoutsPaused | Refusal::WrongState { .. })
+    )
 }
 
 fn with_problem(destination: Destination, service: &Service, why: &str) -> Destination {

@@ -163,13 +163,19 @@ mod tests {
             deadline: None,
             dispatches: 0,
             failures_seen: 0,
+            node_knew: false,
             preimage: None,
             failure: None,
             create_time: env.now(),
             end_time: None,
         };
-        let reserve =
-            ReserveWithdrawal { withdrawal, max_live: 1, caps: Caps::default(), transfer: env.new_id() };
+        let reserve = ReserveWithdrawal {
+            withdrawal,
+            max_live: 1,
+            caps: Caps::default(),
+            destination: None,
+            transfer: env.new_id(),
+        };
         let made = ledger.withdrawal(Command::ReserveWithdrawal(Box::new(reserve))).await.unwrap();
         (db, ledger, made)
     }

@@ -1,5 +1,6 @@
 //! What runs at its own pace: the watchers of deposits and of hold invoices, the payouts, and those that begin by themselves.
 
+mod audit;
 mod automatic;
 mod chain;
 mod deposits;
@@ -39,6 +40,7 @@ pub(crate) fn spawn(
     lifecycle.spawn("hold invoices", holds::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("automatic payouts", automatic::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("payouts", payouts::run(Arc::clone(service), dispatcher, stopping.clone()));
+    lifecycle.spawn("audit", audit::run(Arc::clone(service), stopping.clone()));
     lifecycle.spawn("reconciliation", rounds.run(Arc::clone(service), stopping.clone()));
     if let Some(attestation) = attestation {
         lifecycle.spawn("liabilities", liabilities::run(Arc::clone(service), attestation, stopping));

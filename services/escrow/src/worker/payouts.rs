@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use poa_common::{Timestamp, WithdrawalId};
@@ -24,7 +25,7 @@ use crate::failpoint::{self, Failpoint};
 use crate::metrics;
 use crate::service::Service;
 use crate::store::payout_switch;
-use crate::store::withdrawals::{self, Room};
+use crate::store::withdrawals::{self, Room, Sighting};
 
 /// Withdrawals that one pass reads beside those that may be in flight, so that there is always something to send.
 const PASS: u32 = 100;
@@ -49,12 +50,14 @@ struct Looked {
 pub(super) struct Payouts {
     service: Arc<Service>,
     dispatcher: Dispatcher,
+    /// Whether nothing new is begun, as the last pass has seen it.
+    waits: AtomicBool,
 }
 
 /// Runs until the process stops. Looks that are under way then are finished: each is bounded.
 pub(super) async fn run(service: Arc<Service>, dispatcher: Dispatcher, stopping: CancellationToken) {
     let poll = Duration::from_millis(service.config.withdrawals.poll_ms);
-    let payouts = Arc::new(Payouts { service, dispatcher });
+    let payouts = Arc::new(Payouts { service, dispatcher, waits: AtomicBool::new(true) });
     let mut tracks = Tracks::new(Instant::now());
     let mut looks = JoinSet::new();
     while !stopping.is_cancelled() {
@@ -88,6 +91,12 @@ fn is_in_flight(row: &Withdrawal) -> bool {
     row.state == State::Dispatched && row.deposit.is_none()
 }
 
+/// How many payments may be in flight before an account that has one waits: the last quarter of the room is for those that
+/// have none, however long others hold theirs.
+fn for_all(max_in_flight: u32) -> i64 {
+    i64::from(max_in_flight - max_in_flight / 4)
+}
+
 /// What cannot be: a person must look, and nothing moves.
 pub(super) fn alarm(row: &Withdrawal, what: &'static str) {
     metrics::alarm("payout");
@@ -116,13 +125,20 @@ impl Payouts {
             0 => i64::MAX,
             payments => i64::from(payments),
         };
-        let room = Room { in_flight: i64::from(u32::MAX), waiting: i64::from(PASS), per_payee };
+        let busy = withdrawals::in_flight(&self.service.db).await?;
+        let room = Room {
+            in_flight: i64::from(u32::MAX),
+            waiting: i64::from(PASS),
+            per_payee,
+            for_all: for_all(max_in_flight).saturating_sub(busy),
+        };
         let live = withdrawals::live(&self.service.db, room).await?;
         let paused = payout_switch::read(&self.service.db).await?.paused;
         metrics::payouts_paused(paused);
         // A database that was restored from a backup does not know what it has sent since: the first round of the
         // reconciliation after a start sees that, and nothing new begins before it.
         let waits = paused || !self.service.reconciler.has_looked();
+        self.waits.store(waits, Ordering::Relaxed);
         let now = self.service.env.now();
         let expired = withdrawals::unsent_expired(&self.service.db, now, i64::from(PASS)).await?;
         let in_flight = live.iter().filter(|row| is_in_flight(row)).count();
@@ -231,7 +247,7 @@ impl Payouts {
             step @ (Step::Settle { .. }
             | Step::Return(_)
             | Step::NoteFailure
-            | Step::ForgetFailure
+            | Step::NoteInFlight
             | Step::Wait
             | Step::Alarm(_)) => self.carry_out(&row, step).await,
         }
@@ -266,8 +282,11 @@ impl Payouts {
         Circumstances {
             same_node: row.node == Some(node),
             payable: now < row.invoice_expire_time,
-            // The wall clock may jump; our own running time does not.
-            long_expired: now >= row.invoice_expire_time + margin && since_sent >= margin,
+            // The wall clock may jump; our own running time does not. Paused, a node that has forgotten proves nothing: it
+            // may be one that was restored.
+            long_expired: !self.waits.load(Ordering::Relaxed)
+                && now >= row.invoice_expire_time + margin
+                && since_sent >= margin,
             all_arrived: row.deadline.is_some_and(|deadline| now >= deadline + margin)
                 && since_sent >= margin,
             absence_is_final: self.service.provider.capabilities().absence_is_final,
@@ -301,11 +320,11 @@ impl Payouts {
             Step::Return(failure) => self.give_back(row, failure).await,
             Step::NoteFailure => {
                 let seen = row.failures_seen.saturating_add(1);
-                withdrawals::note_failures(&self.service.db, row.id, seen).await?;
+                withdrawals::note(&self.service.db, row.id, Sighting::Failed(seen)).await?;
                 Ok(true)
             }
-            Step::ForgetFailure => {
-                withdrawals::note_failures(&self.service.db, row.id, 0).await?;
+            Step::NoteInFlight => {
+                withdrawals::note(&self.service.db, row.id, Sighting::InFlight).await?;
                 Ok(true)
             }
             // A second dispatch in one look would be one too many: the next look decides.

@@ -1,5 +1,5 @@
-//! When which withdrawal, or which other thing that is not at its end, is looked at next, and which are being looked at now. In memory: after a restart everything is
-//! due at once.
+//! When which withdrawal, or which other thing that is not at its end, is looked at next, and which are being looked at now.
+//! In memory: after a restart everything is due at once.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -84,6 +84,11 @@ impl<K: Copy + Eq + Hash> Tracks<K> {
                 track.wake(now);
             }
         }
+    }
+
+    /// When one is due; none where it was never looked at.
+    pub(super) fn due(&self, id: K) -> Option<Instant> {
+        self.tracks.get(&id).map(|track| track.due)
     }
 
     /// When the next one is due.

@@ -331,6 +331,16 @@ const CHANGES: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test]
+async fn what_is_broken_is_found_by_itself_and_pauses_payouts() {
+    let world = world_with(|config| config.audit.every_seconds = 1).await;
+    let _user = world.rich(10_000).await;
+    let found = "SELECT count(*) FROM payout_switch WHERE paused AND reason LIKE 'audit: %'";
+    assert_eq!(world.count("SELECT count(*) FROM payout_switch WHERE paused").await, 0);
+    world.sql_run("UPDATE accounts SET available_msat = available_msat + 1 WHERE kind = 'user'").await;
+    eventually(SOON, "payouts are paused", async || world.count(found).await == 1).await;
+}
+
+#[tokio::test]
 async fn only_an_operator_may_audit_and_only_on_the_admin_port() {
     let world = world().await;
     let user = world.user();

@@ -149,7 +149,8 @@ async fn a_payout_takes_what_the_payee_and_the_caps_allow_at_a_time() {
     let user = world.rich(1_000_000).await;
     pay_out_to(&world, &user, ALICE).await;
     eventually(SOON, "as much as the cap", async || withdrawals(&world, &user).await.len() == 1).await;
-    assert_eq!(withdrawals(&world, &user).await[0].amount_msat, 600_000);
+    // With its fee limit.
+    assert_eq!(withdrawals(&world, &user).await[0].amount_msat, 594_000);
     eventually(SOON, "the cap is told", async || problem(&world, &user).await.contains("600000 msat")).await;
     world.assert_sound().await;
 }
@@ -161,11 +162,11 @@ async fn paused_nothing_is_paid_out_and_nobody_is_asked() {
     world.pause(true, "a test").await;
     let user = world.rich(200_000).await;
     pay_out_to(&world, &user, ALICE).await;
-    eventually(SOON, "it is told", async || problem(&world, &user).await.contains("paused")).await;
+    // Passes enough for it to have been tried.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!((payee.lnurl.https().requests(), withdrawals(&world, &user).await.len()), (0, 0));
     world.pause(false, "the test goes on").await;
-    world.clock.advance(Duration::from_secs(61));
-    payee.clock.advance(Duration::from_secs(61));
+    // The pause is not held against the account: it is due at once.
     eventually(SOON, "it is paid out", async || !withdrawals(&world, &user).await.is_empty()).await;
     world.assert_sound().await;
 }

@@ -20,17 +20,18 @@ async fn out(world: &World, user: &User, msat: i64) -> Result<String, tonic::Sta
 #[tokio::test]
 async fn one_account_withdraws_so_much_in_an_hour_and_in_a_day() {
     let world = world_with(|config| {
-        config.withdrawals.max_msat_per_hour = 300_000;
-        config.withdrawals.max_msat_per_day = 400_000;
+        // The fee counts: a tenth of a per cent once it is paid, and until then the limit.
+        config.withdrawals.max_msat_per_hour = 302_000;
+        config.withdrawals.max_msat_per_day = 403_000;
     })
     .await;
     let (user, other) = (world.rich(2_000_000).await, world.rich(2_000_000).await);
     out(&world, &user, 200_000).await.unwrap();
     out(&world, &user, 100_000).await.unwrap();
-    let refused = out(&world, &user, 1_000).await;
+    let refused = out(&world, &user, 5_000).await;
     assert_eq!(
         (fact(refused.clone(), "limit"), fact(refused.clone(), "span")),
-        ("300000".into(), "hour".into())
+        ("302000".into(), "hour".into())
     );
     assert_eq!(refusal(refused.clone()), (Code::ResourceExhausted, "QUOTA_EXCEEDED".to_owned()));
     let details = tonic_types::StatusExt::get_error_details(&refused.unwrap_err());
@@ -39,8 +40,8 @@ async fn one_account_withdraws_so_much_in_an_hour_and_in_a_day() {
     out(&world, &other, 300_000).await.unwrap();
     world.clock.advance(HOUR);
     out(&world, &user, 100_000).await.unwrap();
-    let refused = out(&world, &user, 1_000).await;
-    assert_eq!((fact(refused.clone(), "limit"), fact(refused, "span")), ("400000".into(), "day".into()));
+    let refused = out(&world, &user, 5_000).await;
+    assert_eq!((fact(refused.clone(), "limit"), fact(refused, "span")), ("403000".into(), "day".into()));
     world.clock.advance(23 * HOUR);
     out(&world, &user, 200_000).await.unwrap();
     world.assert_sound().await;
@@ -48,7 +49,7 @@ async fn one_account_withdraws_so_much_in_an_hour_and_in_a_day() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_accounts_together_withdraw_so_much_whichever_server_they_ask() {
-    let world = world_with(|config| config.withdrawals.max_msat_per_hour_of_all = 500_000).await;
+    let world = world_with(|config| config.withdrawals.max_msat_per_hour_of_all = 505_000).await;
     let replica = world.replica().await;
     let mut users = Vec::new();
     for _ in 0..4 {
@@ -60,31 +61,54 @@ async fn all_accounts_together_withdraw_so_much_whichever_server_they_ask() {
     }
     let calls = invoices.iter().enumerate().map(|(place, invoice)| {
         let server = if place % 2 == 0 { &world } else { &replica };
-        server.withdraw(&users[place % 4], invoice, None)
+        server.withdraw(&users[place % 4], invoice, Some(1_000))
     });
     let answers = futures_util::future::join_all(calls).await;
     let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(made.len(), 5);
     for refused in refused {
-        assert_eq!(fact(refused.clone(), "limit"), "500000");
+        assert_eq!(fact(refused.clone(), "limit"), "505000");
         assert_eq!(refusal(refused).1, "QUOTA_EXCEEDED");
     }
     world.assert_sound().await;
 }
 
 #[tokio::test]
-async fn what_failed_or_never_left_counts_against_no_cap() {
+async fn the_largest_fee_counts_as_long_as_the_fee_is_not_known() {
     let world = world_with(|config| config.withdrawals.max_msat_per_hour = 100_000).await;
+    let user = world.rich(2_000_000).await;
+    // An invoice whose route would take all that the payer allows.
+    let invoice = world.outside_invoice(&user, 1_000).await;
+    let refused = world.withdraw(&user, &invoice, Some(500_000)).await;
+    assert_eq!(refusal(refused).1, "QUOTA_EXCEEDED");
+    world.withdraw(&user, &invoice, Some(99_000)).await.unwrap();
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_failed_counts_against_no_cap_and_what_goes_to_another_account_against_the_own_one() {
+    let world = world_with(|config| {
+        config.withdrawals.max_msat_per_hour = 102_000;
+        config.withdrawals.max_msat_per_hour_of_all = 52_000;
+    })
+    .await;
     let (user, payee) = (world.rich(2_000_000).await, world.user());
     // No route within a limit of nothing.
-    let invoice = world.outside_invoice(&user, 100_000).await;
+    let invoice = world.outside_invoice(&user, 50_000).await;
     let failed = world.withdraw(&user, &invoice, Some(0)).await.unwrap();
     world.reaches(&user, &failed.withdrawal_id, State::Failed).await;
-    let deposit = world.deposit(&payee, 500_000).await;
+    // To oneself nothing leaves.
+    let deposit = world.deposit(&user, 500_000).await;
     let inside = world.withdraw(&user, &deposit.invoice, None).await.unwrap();
     assert!(world.reaches(&user, &inside.withdrawal_id, State::Succeeded).await.internal);
-    out(&world, &user, 100_000).await.unwrap();
-    assert_eq!(refusal(out(&world, &user, 1_000).await).1, "QUOTA_EXCEEDED");
+    let deposit = world.deposit(&payee, 500_000).await;
+    assert_eq!(refusal(world.withdraw(&user, &deposit.invoice, None).await).1, "QUOTA_EXCEEDED");
+    let deposit = world.deposit(&payee, 50_000).await;
+    let inside = world.withdraw(&user, &deposit.invoice, Some(0)).await.unwrap();
+    world.reaches(&user, &inside.withdrawal_id, State::Succeeded).await;
+    // It has not left the platform.
+    out(&world, &user, 50_000).await.unwrap();
+    assert_eq!(refusal(out(&world, &user, 5_000).await).1, "QUOTA_EXCEEDED");
     world.assert_sound().await;
 }
 

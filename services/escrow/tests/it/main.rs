@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod acts;
 mod addresses;
 mod audit;
 mod automatic;
@@ -21,6 +22,7 @@ mod hold_invoices;
 mod incidents;
 mod internal;
 mod liabilities;
+mod nodes;
 mod pause;
 mod payee;
 mod payouts;

@@ -20,13 +20,9 @@ use poa_proto::escrow::v1::escrow_admin_service_client::EscrowAdminServiceClient
 use poa_proto::escrow::v1::escrow_internal_service_client::EscrowInternalServiceClient;
 use poa_proto::escrow::v1::escrow_service_client::EscrowServiceClient;
 use poa_proto::escrow::v1::faucet_service_client::FaucetServiceClient;
-use poa_proto::escrow::v1::{
-    AuditLedgerRequest, CreateDepositRequest, CreateOutsideInvoiceRequest, CreateWithdrawalRequest, Deposit,
-    GetBalanceRequest, GetWithdrawalRequest, LedgerAudit, LedgerEntry, ListLedgerEntriesRequest,
-    PausePayoutsRequest, PayInvoiceRequest, PayoutSwitch, Withdrawal, withdrawal,
-};
+use poa_proto::escrow::v1::{AuditLedgerRequest, LedgerAudit};
 use poa_storage::DatabaseConfig;
-use poa_testkit::{TestClock, eventually};
+use poa_testkit::TestClock;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -58,8 +54,8 @@ pub(crate) struct World {
 }
 
 struct Running {
-    node: SimulatedNode,
-    payer: Arc<SimulatedPayer>,
+    /// None where the service runs on another kind of node.
+    simulated: Option<(SimulatedNode, Arc<SimulatedPayer>)>,
     pipe: InProcess,
     admin: InProcess,
     lifecycle: Lifecycle,
@@ -89,6 +85,24 @@ pub(crate) async fn world() -> World {
 }
 
 pub(crate) async fn world_with(change: impl FnOnce(&mut Config)) -> World {
+    let mut world = prepared(change).await;
+    world.start().await;
+    world
+}
+
+/// A deployment on the node that its configuration names, a stand-in of it: its sats are of a test network.
+pub(crate) async fn world_on_its_node(change: impl FnOnce(&mut Config)) -> World {
+    let mut world = prepared(change).await;
+    let root = world.keys().join("trust-root.json");
+    let simulated = std::fs::read_to_string(&root).unwrap();
+    std::fs::write(&root, simulated.replace("\"simulated\"", "\"regtest\"")).unwrap();
+    let lightning = Lightning::open(&world.config.lightning, world.env.clone()).await.unwrap();
+    world.start_with(lightning, None).await;
+    world
+}
+
+/// Everything but the running service.
+async fn prepared(change: impl FnOnce(&mut Config)) -> World {
     let (env, clock) = poa_testkit::env(7);
     let folder = Arc::new(tempfile::tempdir().unwrap());
     keyring::provision(&folder.path().join("keys"), &SERVICES, &env).unwrap();
@@ -105,9 +119,7 @@ pub(crate) async fn world_with(change: impl FnOnce(&mut Config)) -> World {
     change(&mut config);
     let node_file = folder.path().join("node.journal");
     let peers = BTreeMap::new();
-    let mut world = World { env, clock, url, folder, node_file, config, peers, running: None };
-    world.start().await;
-    world
+    World { env, clock, url, folder, node_file, config, peers, running: None }
 }
 
 /// A request with an access token.
@@ -138,7 +150,7 @@ impl World {
 
     /// A second server on the same database, keys and node.
     pub(crate) async fn replica(&self) -> Self {
-        let Running { node, payer, .. } = self.running.as_ref().unwrap();
+        let (node, payer) = self.running().simulated.clone().unwrap();
         let mut replica = Self {
             env: self.env.clone(),
             clock: self.clock.clone(),
@@ -149,7 +161,7 @@ impl World {
             peers: self.peers.clone(),
             running: None,
         };
-        replica.start_with(node.clone(), Arc::clone(payer)).await;
+        replica.start_on_simulated(node, payer).await;
         replica
     }
 
@@ -191,10 +203,19 @@ impl World {
                 Err(error) => panic!("{error:?}"),
             }
         };
-        self.start_with(node, Arc::new(payer)).await;
+        self.start_on_simulated(node, Arc::new(payer)).await;
     }
 
-    async fn start_with(&mut self, node: SimulatedNode, payer: Arc<SimulatedPayer>) {
+    async fn start_on_simulated(&mut self, node: SimulatedNode, payer: Arc<SimulatedPayer>) {
+        let lightning = Lightning::simulated(node.clone(), Dispatcher::new(Shared(Arc::clone(&payer))));
+        self.start_with(lightning, Some((node, payer))).await;
+    }
+
+    async fn start_with(
+        &mut self,
+        lightning: Lightning,
+        simulated: Option<(SimulatedNode, Arc<SimulatedPayer>)>,
+    ) {
         let keyring = Arc::new(Keyring::open(&self.keys(), "escrow", AUDIENCE, &self.env).unwrap());
         let deps = Deps {
             env: self.env.clone(),
@@ -203,7 +224,6 @@ impl World {
             lifecycle: Lifecycle::default(),
             readiness: Readiness::default(),
         };
-        let lightning = Lightning::simulated(node.clone(), Dispatcher::new(Shared(Arc::clone(&payer))));
         let config = self.config.clone();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let building = poa_escrow::build_on(config.clone(), deps.clone(), lightning);
@@ -222,7 +242,7 @@ impl World {
         let serving =
             runtime.spawn(async move { run_app(app, &config.server, &deps, listen).await.unwrap() });
         let tasks = [serving, admin_task];
-        self.running = Some(Running { node, payer, pipe, admin, lifecycle, tasks, runtime: Some(runtime) });
+        self.running = Some(Running { simulated, pipe, admin, lifecycle, tasks, runtime: Some(runtime) });
     }
 
     /// Starts the service again on another node; the file of the one before.
@@ -241,8 +261,8 @@ impl World {
 
     /// Stops the service in order, and lets go of the node.
     pub(crate) async fn stop(&mut self) {
-        let Running { node, payer, pipe, admin, lifecycle, tasks, runtime } = self.running.take().unwrap();
-        drop((node, payer, pipe, admin));
+        let Running { simulated, pipe, admin, lifecycle, tasks, runtime } = self.running.take().unwrap();
+        drop((simulated, pipe, admin));
         lifecycle.begin_drain();
         lifecycle.stop(SOON).await;
         for task in tasks {
@@ -262,12 +282,12 @@ impl World {
 
     /// The node.
     pub(crate) fn node(&self) -> &SimulatedNode {
-        &self.running().node
+        &self.running().simulated.as_ref().unwrap().0
     }
 
     /// Somebody else who spends from the node.
     pub(crate) fn payer(&self) -> &SimulatedPayer {
-        &self.running().payer
+        &self.running().simulated.as_ref().unwrap().1
     }
 
     /// The file of the node.
@@ -382,107 +402,6 @@ impl World {
     /// An id that nobody has.
     pub(crate) fn nobody<T: TypedId>(&self) -> String {
         self.env.new_id::<T>().to_string()
-    }
-
-    /// A user with a balance that came in as a deposit.
-    pub(crate) async fn rich(&self, msat: i64) -> User {
-        let user = self.user();
-        self.fund(&user, msat).await;
-        user
-    }
-
-    pub(crate) async fn fund(&self, user: &User, msat: i64) {
-        let (before, _) = self.balance(user).await;
-        let deposit = self.deposit(user, msat).await;
-        self.pay(user, &deposit.invoice).await.unwrap();
-        eventually(SOON, "the deposit is credited", async || self.balance(user).await.0 == before + msat)
-            .await;
-    }
-
-    pub(crate) async fn deposit(&self, user: &User, msat: i64) -> Deposit {
-        let request = CreateDepositRequest { request_id: self.request_id(), amount_msat: msat };
-        self.escrow().create_deposit(with(&user.token, request)).await.unwrap().into_inner().deposit.unwrap()
-    }
-
-    pub(crate) async fn pay(&self, user: &User, invoice: &str) -> Result<i64, Status> {
-        let request = PayInvoiceRequest { invoice: invoice.to_owned() };
-        Ok(self.faucet().pay_invoice(with(&user.token, request)).await?.into_inner().amount_msat)
-    }
-
-    /// Available and held.
-    pub(crate) async fn balance(&self, user: &User) -> (i64, i64) {
-        let answer = self.escrow().get_balance(with(&user.token, GetBalanceRequest {})).await.unwrap();
-        let balance = answer.into_inner().balance.unwrap();
-        (balance.available_msat, balance.held_msat)
-    }
-
-    pub(crate) async fn entries(&self, user: &User) -> Vec<LedgerEntry> {
-        let request = ListLedgerEntriesRequest { page_size: 200, page_token: String::new() };
-        self.escrow().list_ledger_entries(with(&user.token, request)).await.unwrap().into_inner().entries
-    }
-
-    pub(crate) async fn outside_invoice(&self, user: &User, msat: i64) -> String {
-        let request = CreateOutsideInvoiceRequest { amount_msat: msat };
-        let answer = self.faucet().create_outside_invoice(with(&user.token, request)).await.unwrap();
-        answer.into_inner().invoice
-    }
-
-    pub(crate) async fn withdraw(
-        &self,
-        user: &User,
-        invoice: &str,
-        limit: Option<i64>,
-    ) -> Result<Withdrawal, Status> {
-        let request = CreateWithdrawalRequest {
-            request_id: self.request_id(),
-            invoice: invoice.to_owned(),
-            fee_limit_msat: limit,
-            ..Default::default()
-        };
-        let answer = self.escrow().create_withdrawal(with(&user.token, request)).await?;
-        Ok(answer.into_inner().withdrawal.unwrap())
-    }
-
-    /// Withdraws to a Lightning address.
-    pub(crate) async fn send(&self, user: &User, address: &str, msat: i64) -> Result<Withdrawal, Status> {
-        let request = self.send_request(address, msat);
-        let answer = self.escrow().create_withdrawal(with(&user.token, request)).await?;
-        Ok(answer.into_inner().withdrawal.unwrap())
-    }
-
-    pub(crate) fn send_request(&self, address: &str, msat: i64) -> CreateWithdrawalRequest {
-        CreateWithdrawalRequest {
-            request_id: self.request_id(),
-            lightning_address: address.to_owned(),
-            amount_msat: msat,
-            ..Default::default()
-        }
-    }
-
-    /// Pauses payouts, or lets them go on, as an operator.
-    pub(crate) async fn pause(&self, paused: bool, reason: &str) -> PayoutSwitch {
-        let token = std::fs::read_to_string(self.keys().join("admin.token")).unwrap();
-        let mut client = EscrowAdminServiceClient::new(self.admin_channel());
-        let request = PausePayoutsRequest { paused: Some(paused), reason: reason.to_owned() };
-        client.pause_payouts(with(token.trim(), request)).await.unwrap().into_inner().payouts.unwrap()
-    }
-
-    pub(crate) async fn withdrawal(&self, user: &User, id: &str) -> Withdrawal {
-        let request = GetWithdrawalRequest { withdrawal_id: id.to_owned() };
-        self.escrow()
-            .get_withdrawal(with(&user.token, request))
-            .await
-            .unwrap()
-            .into_inner()
-            .withdrawal
-            .unwrap()
-    }
-
-    /// Waits until a withdrawal stands there, and answers with it.
-    pub(crate) async fn reaches(&self, user: &User, id: &str, state: withdrawal::State) -> Withdrawal {
-        let what = format!("the withdrawal is {}", state.as_str_name());
-        eventually(SOON, &what, async || self.withdrawal(user, id).await.state() == state).await;
-        self.withdrawal(user, id).await
     }
 }
 

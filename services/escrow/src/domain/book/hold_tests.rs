@@ -197,16 +197,18 @@ fn parts_are_counted_over_all_and_parts_and_sats_of_each_payer() {
         decide(&mut book, &order(escrow, 0, limits)).unwrap();
     }
     assert_eq!(decide(&mut book, &order(3, 0, limits)), refused(2));
-    // Of what is locked, an unpaid invoice counts as one part; a payment in more takes their places.
-    decide(&mut book, &order(4, 1, limits)).unwrap();
-    decide(&mut book, &observe(4, made())).unwrap();
-    let memo = Memo { paid: PRICE, parts: 2, expiry_height: 1_000, accept_time: TIME };
-    decide(&mut book, &observe(4, Observation::Accepted { memo, limits })).unwrap();
-    assert_eq!(state(&book, 4), State::Accepted);
-    assert_eq!(decide(&mut book, &order(5, 2, limits)), refused(4));
+    // An unpaid invoice counts for its payer alone; a payment takes as many places of all as it has parts.
+    for (escrow, payer) in [(4, 1), (8, 2)] {
+        decide(&mut book, &order(escrow, payer, limits)).unwrap();
+        decide(&mut book, &observe(escrow, made())).unwrap();
+        let memo = Memo { paid: PRICE, parts: 2, expiry_height: 1_000, accept_time: TIME };
+        decide(&mut book, &observe(escrow, Observation::Accepted { memo, limits })).unwrap();
+        assert_eq!(state(&book, escrow), State::Accepted);
+    }
+    assert_eq!(decide(&mut book, &order(5, 3, limits)), refused(4));
     let tight = Limits { max_parts: 9, max_msat_of_payer: Msat::new(2 * PRICE.get() - 1), ..limits };
-    decide(&mut book, &order(6, 2, tight)).unwrap();
-    assert_eq!(decide(&mut book, &order(7, 2, tight)), refused(2 * PRICE.get() - 1));
+    decide(&mut book, &order(6, 3, tight)).unwrap();
+    assert_eq!(decide(&mut book, &order(7, 3, tight)), refused(2 * PRICE.get() - 1));
     // A known one is answered, however full it is.
     assert!(decide(&mut book, &order(1, 0, limits)).is_ok());
 }

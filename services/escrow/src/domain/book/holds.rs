@@ -55,7 +55,11 @@ impl Book {
             }
             Observation::Accepted { .. } => Verb::Reject,
             Observation::Final { .. } => Verb::Fund,
-            Observation::Canceled => Verb::Cancel,
+            // Made meanwhile, it may be paid: then it is the node's to say.
+            Observation::GivenUp if escrow.state != State::Awaiting || invoice.bolt11.is_some() => {
+                return Ok(escrow);
+            }
+            Observation::Canceled | Observation::GivenUp => Verb::Cancel,
             Observation::Lost => Verb::Lose,
         };
         let Some(state) = ruled(observe.escrow, Some(&escrow), verb)? else { return Ok(escrow) };
@@ -74,9 +78,11 @@ impl Book {
                 let hold_invoice = Some(HoldInvoice { memo, ..invoice });
                 Escrow { hold_transfer: Some(*transfer), hold_invoice, ..escrow }
             }
-            Observation::Made { .. } | Observation::Guard | Observation::Canceled | Observation::Lost => {
-                escrow
-            }
+            Observation::Made { .. }
+            | Observation::Guard
+            | Observation::Canceled
+            | Observation::GivenUp
+            | Observation::Lost => escrow,
         };
         Ok(self.turn(turned, state, observe.event, observe.time))
     }
@@ -99,6 +105,7 @@ impl Book {
             | Observation::Accepted { .. }
             | Observation::Final { .. }
             | Observation::Canceled
+            | Observation::GivenUp
             | Observation::Lost => return escrow,
         };
         let escrow = Escrow { hold_invoice: Some(remarked), ..escrow };

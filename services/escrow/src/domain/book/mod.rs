@@ -47,6 +47,8 @@ pub(crate) struct Book {
     /// What happened to escrows that hold invoices fund, in the order in which it was decided.
     pub(crate) events: Vec<Event>,
     /// What has left lately, of accounts that ask for more, and of all.
+    /// The versions of the payout destinations that new withdrawals follow.
+    pub(crate) destinations: BTreeMap<AccountId, i64>,
     pub(crate) recent: BTreeMap<AccountId, Volume>,
     pub(crate) recent_of_all: Volume,
     /// Whether payouts are paused.

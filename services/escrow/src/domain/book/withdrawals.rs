@@ -30,6 +30,7 @@ impl Book {
         }
         self.replaceable(new)?;
         self.payable_within(new)?;
+        self.as_destined(reserve)?;
         if Owner::is_system(new.account.uuid()) {
             return Err(Refusal::NotAnAccount);
         }
@@ -83,19 +84,33 @@ impl Book {
         Ok(())
     }
 
-    /// Counts what leaves, up to the caps. What the ledger pays does not leave. What is given back in the same batch
+    /// What is paid out by itself goes where its owner wants it at this moment.
+    fn as_destined(&self, reserve: &ReserveWithdrawal) -> Result<(), Refusal> {
+        let Some(version) = reserve.destination else { return Ok(()) };
+        if self.destinations.get(&reserve.withdrawal.account) == Some(&version) {
+            return Ok(());
+        }
+        Err(Refusal::WrongState { subject: "the payout destination", state: "changed" })
+    }
+
+    /// Counts what leaves, with its largest fee, up to the caps. What the ledger pays to another account leaves that account
+    /// and not the platform; what it pays to the same one leaves neither. What is given back in the same batch
     /// still counts in it: a batch refuses rather too much than too little.
     fn admit(&mut self, reserve: &ReserveWithdrawal) -> Result<(), Refusal> {
         let new = &reserve.withdrawal;
-        if new.deposit.is_some() {
+        let deposit = new.deposit.and_then(|id| self.deposits.get(&id));
+        if deposit.is_some_and(|deposit| deposit.account == new.account) {
             return Ok(());
         }
-        let own = self.recent.get(&new.account).copied().unwrap_or_default().with(new.amount)?;
-        let all = self.recent_of_all.with(new.amount)?;
+        let most = new.reserve()?;
+        let own = self.recent.get(&new.account).copied().unwrap_or_default().with(most)?;
         reserve.caps.account.admit(own)?;
-        reserve.caps.all.admit(all)?;
+        if deposit.is_none() {
+            let all = self.recent_of_all.with(most)?;
+            reserve.caps.all.admit(all)?;
+            self.recent_of_all = all;
+        }
         self.recent.insert(new.account, own);
-        self.recent_of_all = all;
         Ok(())
     }
 

@@ -32,6 +32,26 @@ pub(crate) struct Check {
     pub(crate) example: String,
 }
 
+// === impl Audit ===
+
+impl Audit {
+    /// How many rows break an invariant.
+    pub(crate) fn violations(&self) -> i64 {
+        self.checks.iter().map(|check| check.violations).sum()
+    }
+
+    /// The invariants that are broken.
+    pub(crate) fn broken(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.violations > 0)
+    }
+
+    /// Why payouts are to stop, for people; none where nothing is broken.
+    pub(crate) fn reason(&self) -> Option<String> {
+        let first = self.broken().next()?;
+        Some(format!("audit: {} rows break {}: {}", first.violations, first.name, first.example))
+    }
+}
+
 /// An invariant: its name, and the SQL that counts what breaks it and gives an example.
 type Invariant = (&'static str, &'static str);
 

@@ -14,7 +14,9 @@ use crate::domain::account::Owner;
 use crate::domain::book::Book;
 use crate::domain::command::{Command, Observation, Observe, ReserveWithdrawal};
 use crate::domain::withdrawal::Withdrawal;
-use crate::store::{accounts, deposits, escrows, hold_invoices, payout_switch, withdrawals};
+use crate::store::{
+    accounts, deposits, escrows, hold_invoices, payout_destinations, payout_switch, withdrawals,
+};
 
 /// What a batch touches.
 #[derive(Default)]
@@ -41,6 +43,12 @@ pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Erro
     if !new.is_empty() {
         // First of all, as whoever commits an intent does: a pause that waits for one of us must not stand between us.
         book.paused = payout_switch::lock(tx).await?;
+        let destined = new.iter().filter(|reserve| reserve.destination.is_some());
+        let destined: BTreeSet<Uuid> = destined.map(|reserve| reserve.withdrawal.account.uuid()).collect();
+        if !destined.is_empty() {
+            // Next, as nobody who locks one holds anything else.
+            book.destinations = payout_destinations::versions(tx, &ids(&destined)).await?;
+        }
     }
     if !touched.escrows.is_empty() {
         for escrow in escrows::lock(tx, &ids(&touched.escrows)).await? {
@@ -77,10 +85,8 @@ pub(super) async fn book(tx: &mut Tx, commands: &[Command]) -> Result<Book, Erro
 
 /// What has left lately, where a cap asks for it.
 async fn volumes(tx: &mut Tx, new: &[&ReserveWithdrawal], book: &mut Book) -> Result<(), Error> {
-    let capped: Vec<&ReserveWithdrawal> =
-        new.iter().copied().filter(|reserve| reserve.withdrawal.deposit.is_none()).collect();
-    let Some(now) = capped.iter().map(|reserve| reserve.withdrawal.create_time).max() else { return Ok(()) };
-    let own: BTreeSet<Uuid> = capped
+    let Some(now) = new.iter().map(|reserve| reserve.withdrawal.create_time).max() else { return Ok(()) };
+    let own: BTreeSet<Uuid> = new
         .iter()
         .filter(|reserve| reserve.caps.account.is_set())
         .map(|reserve| reserve.withdrawal.account.uuid())
@@ -88,7 +94,7 @@ async fn volumes(tx: &mut Tx, new: &[&ReserveWithdrawal], book: &mut Book) -> Re
     if !own.is_empty() {
         book.recent = withdrawals::volumes(tx, &ids(&own), now).await?;
     }
-    if capped.iter().any(|reserve| reserve.caps.all.is_set()) {
+    if new.iter().any(|reserve| reserve.withdrawal.deposit.is_none() && reserve.caps.all.is_set()) {
         book.recent_of_all = withdrawals::volume_of_all(tx, now).await?;
     }
     Ok(())
@@ -202,7 +208,11 @@ impl Touched {
                     self.credit(payer);
                 }
             }
-            Observation::Made { .. } | Observation::Guard | Observation::Canceled | Observation::Lost => {}
+            Observation::Made { .. }
+            | Observation::Guard
+            | Observation::Canceled
+            | Observation::GivenUp
+            | Observation::Lost => {}
         }
     }
 

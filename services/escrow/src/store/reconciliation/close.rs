@@ -51,8 +51,8 @@ pub(crate) struct Closed {
 pub(crate) struct Owed {
     /// What users hold together.
     pub(crate) liabilities: Msat,
-    /// What of it may be on its way out at this moment: the node may have sent it, and nobody has heard.
-    pub(crate) leaving: Msat,
+    /// What the node was told to send and nobody has heard the end of, with the largest fees: in flight, or gone.
+    pub(crate) sent: Msat,
 }
 
 /// Ends a round; none where another replica was first.
@@ -89,15 +89,15 @@ pub(crate) async fn close(db: &Database, close: Close) -> Result<Option<Closed>,
 
 /// What is owed now.
 pub(crate) async fn owed(executor: impl PgExecutor<'_>) -> Result<Owed, Error> {
-    let (liabilities, leaving): (i64, i64) = sqlx::query_as(
+    let (liabilities, sent): (i64, i64) = sqlx::query_as(
         "SELECT (SELECT coalesce(sum(available_msat::numeric + held_msat), 0) FROM accounts
                  WHERE kind = 'user')::bigint,
                 (SELECT coalesce(sum(amount_msat::numeric + fee_limit_msat), 0) FROM withdrawals
-                 WHERE state IN ('reserved', 'dispatched'))::bigint",
+                 WHERE state = 'dispatched' AND deposit_id IS NULL)::bigint",
     )
     .fetch_one(executor)
     .await?;
-    Ok(Owed { liabilities: Msat::new(liabilities), leaving: Msat::new(leaving) })
+    Ok(Owed { liabilities: Msat::new(liabilities), sent: Msat::new(sent) })
 }
 
 /// What a whole pass has not found again is no longer there. A node that was taken is held to all that it does from here on.

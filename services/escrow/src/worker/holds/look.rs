@@ -1,5 +1,6 @@
 //! One look at an escrow: asks the node, and does what its word means.
 
+use poa_common::Msat;
 use poa_payment::{Finality, Info};
 
 use super::node;
@@ -51,14 +52,14 @@ async fn round(
     let now = service.env.now();
     if escrow.state == State::Awaiting && invoice.bolt11.is_none() {
         if invoice.is_stale(escrow.create_time, now) {
-            node::observe(service, escrow, Observation::Canceled).await?;
+            node::observe(service, escrow, Observation::GivenUp).await?;
             return Ok(Round::Over(true));
         }
         return node::prepare(service, escrow.clone()).await.map(|_made| Round::Over(true));
     }
     let Some(seen) = node::lookup(service, invoice.hash).await else { return Ok(Round::Over(false)) };
     let step = next(escrow, seen.as_ref(), Circumstances { now, height: chain.height });
-    carry_out(service, escrow, invoice, step).await
+    carry_out(service, escrow, invoice, step, chain.height).await
 }
 
 async fn carry_out(
@@ -66,6 +67,7 @@ async fn carry_out(
     escrow: &Escrow,
     invoice: &HoldInvoice,
     step: Step,
+    height: u32,
 ) -> Result<Round, Error> {
     let Some(holds) = service.provider.hold_invoices() else { return Ok(Round::Over(false)) };
     match step {
@@ -95,8 +97,22 @@ async fn carry_out(
         Step::AskFinality { paid } => {
             let seen = match node::finality(service, holds, invoice.hash).await {
                 Some(Finality::Final) => Observation::Final { paid, transfer: service.env.new_id() },
-                Some(Finality::Lost) => Observation::Lost,
-                Some(Finality::Pending) | None => return Ok(Round::Over(false)),
+                Some(Finality::Lost { kept }) => {
+                    if kept > Msat::ZERO {
+                        tracing::error!(escrow_id = %escrow.id, kept_msat = kept.get(), "the node has kept a part");
+                        alarm(
+                            escrow,
+                            "a part of what was locked was taken, and a part went back: the payer is owed it",
+                        );
+                    }
+                    Observation::Lost
+                }
+                Some(Finality::Pending) | None => {
+                    if invoice.is_long_past(height) {
+                        alarm(escrow, "the node does not tell whether what it has taken is final");
+                    }
+                    return Ok(Round::Over(false));
+                }
             };
             conclude(service, escrow, seen).await
         }

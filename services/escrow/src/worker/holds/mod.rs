@@ -119,7 +119,11 @@ impl Holds {
         if open.is_empty() {
             return Ok(());
         }
-        let chain = self.chain(poll).await?;
+        let chain = self.chain(poll).await;
+        // The longest due first, and before them what was never looked at: where there is more than can be looked at in time,
+        // each has its turn.
+        let mut open = open;
+        open.sort_by_key(|escrow| self.tracks.due(escrow.id));
         for escrow in open {
             if self.looks.len() >= MAX_TASKS {
                 break;
@@ -133,20 +137,21 @@ impl Holds {
         Ok(())
     }
 
-    /// The node and its height. What is as old as a poll is asked anew: blocks take minutes.
-    async fn chain(&mut self, poll: Duration) -> Result<Info, Error> {
+    /// The node and its height. What is as old as a poll is asked anew: blocks take minutes. A node that does not tell keeps
+    /// nothing waiting: to settle and to give back takes no height, and a lower one than the chain's only decides later.
+    async fn chain(&mut self, poll: Duration) -> Info {
         if let Some((info, at)) = &self.chain
             && at.elapsed() < poll
         {
-            return Ok(info.clone());
+            return info.clone();
         }
-        let info = tokio::time::timeout(LOOKUP_PATIENCE, self.service.provider.info()).await;
-        let info = info.ok().and_then(Result::ok).ok_or_else(|| {
+        let asked = tokio::time::timeout(LOOKUP_PATIENCE, self.service.provider.info()).await;
+        let info = asked.ok().and_then(Result::ok).unwrap_or_else(|| {
             metrics::node_failed("info");
-            Error::no_node()
-        })?;
+            self.chain.as_ref().map_or_else(|| self.service.node.clone(), |(last, _)| last.clone())
+        });
         self.chain = Some((info.clone(), Instant::now()));
-        Ok(info)
+        info
     }
 
     fn settle(&mut self, ended: Result<Looked, JoinError>) {

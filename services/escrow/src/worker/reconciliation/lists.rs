@@ -168,6 +168,8 @@ fn invoice(listed: &ListedInvoice) -> Listed {
 
 fn of_invoice(state: &InvoiceState) -> Stands {
     match state {
+        // What it cost to receive it may be all of it: then nothing has come in.
+        InvoiceState::Settled { paid, .. } if *paid <= Msat::ZERO => Stands::Over,
         InvoiceState::Settled { paid, .. } => Stands::Done(*paid),
         InvoiceState::Open | InvoiceState::Accepted { .. } => Stands::Waits,
         InvoiceState::Canceled => Stands::Over,
@@ -175,11 +177,10 @@ fn of_invoice(state: &InvoiceState) -> Stands {
 }
 
 fn payment(listed: &ListedPayment) -> Listed {
-    let stands = match &listed.outcome {
-        // Beyond all bitcoin there is no sum: then it differs from whatever is booked.
-        Outcome::Settled { fee, .. } => Stands::Done(listed.amount.checked_add(*fee).unwrap_or(Msat::SUPPLY)),
-        Outcome::InFlight | Outcome::Unknown(_) => Stands::Waits,
-        Outcome::Failed(_) | Outcome::NotSent(_) => Stands::Over,
+    let stands = match (listed.sent, &listed.outcome) {
+        (Some(sent), _) => Stands::Done(sent),
+        (None, Outcome::InFlight | Outcome::Unknown(_) | Outcome::Settled { .. }) => Stands::Waits,
+        (None, Outcome::Failed(_) | Outcome::NotSent(_)) => Stands::Over,
     };
     at(listed.place, listed.hash, stands)
 }

@@ -86,9 +86,17 @@ async fn each_payer_has_a_quota_of_their_own_and_all_have_one() {
     let refused = hold(&world, &job(&world, &one, PRICE)).await;
     assert_eq!(fact(refused.clone(), "limit"), "3");
     assert_eq!(refusal(refused), (Code::ResourceExhausted, "QUOTA_EXCEEDED".to_owned()));
-    awaiting(&world, &two, PRICE).await;
-    awaiting(&world, &two, PRICE).await;
-    let full = hold(&world, &job(&world, &three, PRICE)).await;
+    // What nobody has paid keeps nobody else out.
+    for _ in 0..2 {
+        awaiting(&world, &two, PRICE).await;
+    }
+    let (paid, invoice) = awaiting(&world, &two, PRICE).await;
+    world.node().pay_invoice_with(&invoice, pays(PRICE, 1)).await.unwrap();
+    reaches(&world, &paid, State::Accepted).await;
+    let (last, invoice) = awaiting(&world, &three, PRICE).await;
+    world.node().pay_invoice_with(&invoice, pays(PRICE, 2)).await.unwrap();
+    reaches(&world, &last, State::Accepted).await;
+    let full = hold(&world, &job(&world, &world.user(), PRICE)).await;
     assert_eq!((fact(full.clone(), "limit"), refusal(full).1), ("5".to_owned(), "QUOTA_EXCEEDED".to_owned()));
     // What ends makes room.
     refund(&world, &first).await.unwrap();

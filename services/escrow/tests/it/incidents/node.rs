@@ -166,12 +166,19 @@ async fn not_found_never_refunds_what_is_settled_later() {
     let world = world().await;
     let user = world.rich(1_000_000).await;
     assert!(world.node().script([pay(PayEffect::StaysInFlight, Answer::Lost)]));
-    assert!(world.node().script([Fault::LookupPayment(LookupFault::NotFound); 60]));
+    assert!(world.node().script([Fault::LookupPayment(LookupFault::NotFound); 6]));
     let made = begin(&world, &user).await;
-    eventually(SOON, "absence was heard many times", async || {
-        world.count("SELECT dispatches::bigint FROM withdrawals").await >= 5
+    // Sent again the node says that it has it, and then denies it for long: nothing is sent any more.
+    let dispatches = "SELECT dispatches::bigint FROM withdrawals WHERE node_knew";
+    eventually(SOON, "the node has told", async || {
+        world.count("SELECT count(*) FROM withdrawals WHERE node_knew").await == 1
     })
     .await;
+    let sent = world.count(dispatches).await;
+    world.clock.advance(Duration::from_secs(7_200));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let user = world.again(&user);
+    assert_eq!(world.count(dispatches).await, sent);
     assert_eq!(world.withdrawal(&user, &made.withdrawal_id).await.state(), State::InFlight);
     assert_eq!(world.balance(&user).await.1, AMOUNT + LIMIT, "nothing is given back");
     world.node().resolve_payment(hash(&made), Resolution::Settles).await.unwrap();

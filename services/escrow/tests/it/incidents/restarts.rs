@@ -30,7 +30,7 @@ async fn truth(world: &World, user: &User, id: &str, state: State) {
 
 #[tokio::test]
 async fn state_is_not_lost_over_a_restart_in_any_state() {
-    let mut world = world_with(|config| config.withdrawals.max_in_flight = 4).await;
+    let mut world = world_with(|config| config.withdrawals.max_in_flight = 5).await;
     let (user, payee) = (world.rich(10_000_000).await, world.user());
     let pay = |effect, answer| Some(Fault::Pay { effect, answer });
     let (settles, settles_hash) = begin(&world, &user, pay(PayEffect::StaysInFlight, Answer::Given)).await;
