@@ -13,6 +13,7 @@
 )]
 
 mod books;
+mod deposits;
 mod figures;
 mod liabilities;
 mod market;
@@ -24,7 +25,7 @@ mod stories;
 
 use figures::Figures;
 use points::{Action, Strike};
-use rig::{Blocks, Rig};
+use rig::{Pace, Rig};
 use stories::Story;
 
 /// How often all stories are told until everything that is armed must have struck.
@@ -52,7 +53,7 @@ async fn stalls_at_every_failpoint_stop_nothing_for_ever() {
 
 /// Strikes every failpoint of these services, one after the other.
 async fn killed(name: &'static str, services: &[&'static str]) {
-    let mut rig = Rig::start(Blocks::Quick).await;
+    let mut rig = Rig::start(Pace::Quick).await;
     let mut figures = Figures::new(name);
     let wanted = points::singly(services);
     for strike in &wanted {
@@ -65,7 +66,7 @@ async fn killed(name: &'static str, services: &[&'static str]) {
 
 /// Arms every failpoint of all services with one action, and tells all stories at once until each has struck.
 async fn all_at_once(name: &'static str, action: Action) {
-    let mut rig = Rig::start(Blocks::Slow).await;
+    let mut rig = Rig::start(Pace::Slow).await;
     let wanted: Vec<Strike> = points::all().map(|point| Strike { point, action, arrival: 1 }).collect();
     rig.arm(&wanted).await;
     for _ in 0..ROUNDS {

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use tokio::sync::RwLock;
 
 use crate::books::{Books, Effect};
-use crate::stories;
+use crate::deposits;
 
 /// How long an attempt of a call may take: then the caller goes away, and asks again with the same request id.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -71,7 +71,7 @@ impl Market {
             books: Mutex::default(),
             calm: RwLock::default(),
         };
-        let effect = stories::deposit(&market, MEANS).await.expect("a deposit");
+        let effect = deposits::credited(&market, MEANS).await.expect("a deposit");
         market.book(&effect);
         market
     }

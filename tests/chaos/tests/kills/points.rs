@@ -88,6 +88,8 @@ pub(crate) fn story_of(point: &str) -> Story {
         Story::GivenBack
     } else if is(&["escrow.void."]) {
         Story::Unfunded
+    } else if is(&["escrow.deposit.expire."]) {
+        Story::Unpaid
     } else if is(&["escrow.deposit.", "escrow.credit."]) {
         Story::Deposit
     } else if is(&["task.secure."]) {

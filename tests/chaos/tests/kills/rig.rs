@@ -56,10 +56,9 @@ const SETTINGS: [(&str, &str, &str); 17] = [
     ("escrow", "POA__LIABILITIES__STEP_TIMEOUT_MS", "6000"),
 ];
 
-/// How fast the chain grows, in milliseconds a block. Of the 80 blocks that sats are locked for, 44 pass before the platform
-/// decides, and 18 more until the node gives them back: what strikes on the way must leave it the time to.
+/// How fast what nobody waits for passes: what strikes on the way to it must leave a story the time for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Blocks {
+pub(crate) enum Pace {
     /// One failpoint strikes at a time, and the next one waits for the end of its story.
     Quick,
     /// All failpoints strike at once.
@@ -86,13 +85,23 @@ struct Audits {
     broken: Mutex<Vec<String>>,
 }
 
-// === impl Blocks ===
+// === impl Pace ===
 
-impl Blocks {
-    const fn interval_ms(self) -> &'static str {
+impl Pace {
+    /// How fast the chain grows, in milliseconds a block. Of the 80 blocks that sats are locked for, 44 pass before the
+    /// platform decides, and 18 more until the node gives them back.
+    const fn block_ms(self) -> &'static str {
         match self {
             Self::Quick => "900",
             Self::Slow => "2500",
+        }
+    }
+
+    /// How long the invoice of a deposit can be paid, in seconds.
+    const fn expiry_seconds(self) -> &'static str {
+        match self {
+            Self::Quick => "15",
+            Self::Slow => "120",
         }
     }
 }
@@ -100,7 +109,7 @@ impl Blocks {
 // === impl Rig ===
 
 impl Rig {
-    pub(crate) async fn start(blocks: Blocks) -> Self {
+    pub(crate) async fn start(pace: Pace) -> Self {
         let turn = TURNS.acquire().await.expect("never closed");
         let folder = tempfile::tempdir().expect("a folder for the report");
         let report = folder.path().join("failpoints");
@@ -114,7 +123,8 @@ impl Rig {
         let addresses = [
             ("escrow", "POA__EGRESS__SIMULATED_SERVER", server.as_str()),
             ("escrow", "POA__EGRESS__SIMULATED_ROOTS", roots.as_str()),
-            ("escrow", "POA__LIGHTNING__BLOCK_MS", blocks.interval_ms()),
+            ("escrow", "POA__LIGHTNING__BLOCK_MS", pace.block_ms()),
+            ("escrow", "POA__DEPOSITS__EXPIRY_SECONDS", pace.expiry_seconds()),
         ];
         let settings: Vec<_> = SETTINGS.into_iter().chain(reports).chain(addresses).collect();
         let mesh = Deployment::separate_with(&settings).await;

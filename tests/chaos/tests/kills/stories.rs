@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poa_sdk::api::escrow::{CreateDepositRequest, CreateWithdrawalRequest, deposit, escrow, withdrawal};
+use poa_sdk::api::escrow::{CreateWithdrawalRequest, escrow, withdrawal};
 use poa_sdk::api::task::{
     ClaimNextTaskRequest, ClaimTaskRequest, Content, CreateTaskRequest, Criterion, Funding,
     RejectResultRequest, ReleasePolicy, SubmitResultRequest, Task, content, criterion, task,
@@ -12,7 +12,7 @@ use poa_sdk::{AcceptanceTerms, WorkDone, to_duration};
 
 use crate::books::Effect;
 use crate::market::{Market, has_ended, insist, until};
-use crate::{liabilities, payouts};
+use crate::{deposits, liabilities, payouts};
 
 /// What a task pays, in msat, and the platform's 5 % of it.
 const PRICE: i64 = 10_000;
@@ -28,8 +28,6 @@ const TOO_MUCH: i64 = 50_000_000_000;
 /// What is paid out, in msat, and the tenth of a per cent that the simulated route takes.
 pub(crate) const PAYOUT: i64 = 7_000;
 pub(crate) const ROUTE: i64 = 7;
-/// What one more deposit brings, in msat.
-const DEPOSIT: i64 = 3_000;
 /// Spans that no leap of the clock comes to the end of.
 const LONG: Duration = Duration::from_secs(7 * 86_400);
 const LONG_OPEN: Duration = Duration::from_secs(30 * 86_400);
@@ -63,6 +61,8 @@ pub(crate) enum Story {
     Unfunded,
     /// Sats come in.
     Deposit,
+    /// Sats do not come in, and nobody waits for them any more.
+    Unpaid,
     /// Sats go out.
     Withdrawal,
     /// Sats cannot go out, and come back.
@@ -92,7 +92,7 @@ pub(crate) enum Story {
 // === impl Story ===
 
 impl Story {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Paid,
         Self::Accepted,
         Self::Silence,
@@ -103,6 +103,7 @@ impl Story {
         Self::GivenBack,
         Self::Unfunded,
         Self::Deposit,
+        Self::Unpaid,
         Self::Withdrawal,
         Self::FailedWithdrawal,
         Self::Replaced,
@@ -131,7 +132,8 @@ impl Story {
             | Self::HeldAndGivenBack
             | Self::HeldTooLong => self.unpaid(market).await,
             Self::Unfunded => unfunded(market).await,
-            Self::Deposit => deposit(market, DEPOSIT).await,
+            Self::Deposit => deposits::paid(market).await,
+            Self::Unpaid => deposits::unpaid(market).await,
             Self::Withdrawal => withdrawal(market).await,
             Self::FailedWithdrawal => failed_withdrawal(market).await,
             Self::Replaced => payouts::replaced(market).await,
@@ -431,19 +433,6 @@ async fn unfunded(market: &Market) -> Result<Effect, String> {
         Err(error) => return Err(error.to_string()),
     }
     Ok(Effect::default())
-}
-
-/// Sats come in from outside, and are credited.
-pub(crate) async fn deposit(market: &Market, amount_msat: i64) -> Result<Effect, String> {
-    let request = CreateDepositRequest { request_id: market.request_id(), amount_msat };
-    let made = insist("deposit", async || market.requester.create_deposit(request.clone()).await).await?;
-    insist("the faucet", async || market.requester.faucet_pay(&made.invoice).await).await?;
-    until("a credit", async || {
-        let read = insist("a deposit", async || market.requester.deposit(&made.deposit_id).await).await?;
-        Ok((read.state() == deposit::State::Settled).then_some(()))
-    })
-    .await?;
-    Ok(Effect { requester: amount_msat, ..Effect::default() })
 }
 
 /// Sats go out to a wallet outside.
