@@ -142,8 +142,10 @@ class Rehearsal:
         run([*poa, "demo"], env=home)
         tool = services["poa"]["environment"]
         token = self.local("operator", tool["POA_ADMIN_TOKEN_FILE"])
-        admins = self.local("operator", tool["POA_ADMIN_ENDPOINT"])
+        admins = self.local("operator", tool["POA_ADMIN_ENDPOINTS"])
         print(run([*poa, "doctor", "--admin-endpoint", admins, "--token-file", token], env=home))
+        ledger = self.local("operator", tool["POA_ADMIN_ENDPOINT"])
+        print(run([*poa, "admin", "audit", "--admin-endpoint", ledger, "--token-file", token], env=home))
 
     def start(self, name, command, environment):
         log = open(self.folder / f"{name}.log", "wb")

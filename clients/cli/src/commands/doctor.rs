@@ -14,7 +14,7 @@ use crate::output::one_line;
 pub(crate) struct DoctorArgs {
     /// An admin port to ask; several times for several [default: 9100 to 9105 where the mesh is at
     /// http://localhost:3000].
-    #[arg(long, env = "POA_ADMIN_ENDPOINT", value_delimiter = ',', value_name = "URL")]
+    #[arg(long, env = "POA_ADMIN_ENDPOINTS", value_delimiter = ',', value_name = "URL")]
     pub(super) admin_endpoint: Vec<String>,
     /// The file with the operator's token, for the ledger, the Lightning node and payouts. Without it
     /// nobody is sent one.
