@@ -17,12 +17,13 @@ use targets::{criteria, files, log, messages, names, tokens};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub static TARGETS: [Target; 19] = [
+pub static TARGETS: [Target; 20] = [
     ("envelope", files::envelope),
     ("statement", files::statement),
     ("chain", files::chain),
     ("bundle", files::bundle),
     ("verify", files::verify),
+    ("balance", files::balance),
     ("trust_root", files::trust_root),
     ("config", files::config),
     ("checkpoint", log::checkpoint),

@@ -4,7 +4,7 @@ use proof_of_agent::{DidKey, LogKey};
 
 use crate::targets::messages::READERS;
 use crate::targets::tokens::{KEYS, genuine_page_token};
-use crate::world::{ORIGIN, PAID, World};
+use crate::world::{BALANCE_PROOF, ORIGIN, PAID, World};
 
 /// An invoice of the specification's own examples: 2,500 µBTC for a cup of coffee.
 /// Source: <https://github.com/lightning/bolts/blob/master/11-payment-encoding.md>.
@@ -25,6 +25,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "chain" => vec![(0..6).collect(), vec![0, 6, 1, 2, 3, 4, 5], vec![0, 1, 1, 2, 2, 5], vec![5, 4, 3, 2, 1, 0]],
         "bundle" => vec![paid.bundle_json.clone()],
         "verify" => changes,
+        "balance" => vec![BALANCE_PROOF.to_vec()],
         "trust_root" => vec![paid.trust_root.to_json().expect("a trust root")],
         "config" => {
             let printed = poa_chassis::config::print(&poa_chassis::config::ServerConfig::default());

@@ -10,6 +10,10 @@ use proof_of_agent::{Bundle, Envelope, Policy, Statement, TrustRoot, Verified, v
 
 pub(crate) use fixture::{NOW, ORIGIN, World, grow};
 
+/// The proof of one balance, and whom it is to be believed by: a vector of the protocol.
+pub(crate) const BALANCE_PROOF: &[u8] = include_bytes!("../../vectors/liabilities/middle-of-seven.json");
+pub(crate) const BALANCE_TRUST_ROOT: &[u8] = include_bytes!("../../vectors/liabilities/trust-root.json");
+
 /// What the targets start from.
 pub(crate) struct Paid {
     pub(crate) statements: Vec<Statement>,

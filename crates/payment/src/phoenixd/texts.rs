@@ -72,3 +72,38 @@ pub(super) fn failure(reason: &str) -> FailureReason {
         _ => FailureReason::Error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_of_a_failure_says_what_a_person_can_do_and_any_other_is_an_error() {
+        let table = [
+            (FailureReason::InsufficientBalance, "not enough funds in wallet to afford payment"),
+            (FailureReason::InsufficientBalance, "not enough funds"),
+            (FailureReason::InsufficientBalance, "the payment amount is too large"),
+            (
+                FailureReason::NoRoute,
+                "the recipient was offline or did not have enough liquidity to receive the payment",
+            ),
+            (FailureReason::NoRoute, "recipient node is offline or unreachable"),
+            (FailureReason::NoRoute, "liquidity issue at the recipient node"),
+            (FailureReason::NoRoute, "a node in the route had a temporary failure"),
+            (FailureReason::NoRoute, "routing fees are insufficient"),
+            (FailureReason::NoRoute, "the payment expiry is too far in the future"),
+            (FailureReason::NoRoute, "payment attempts exhausted without success"),
+            (FailureReason::IncorrectDetails, "recipient node rejected the payment"),
+            (FailureReason::Error, "another payment is in progress for that invoice"),
+            (FailureReason::Error, "this invoice has already been paid"),
+            (FailureReason::Error, "channel is not connected yet, please retry when connected"),
+            (FailureReason::Error, "wallet restarted while a payment was ongoing"),
+            (FailureReason::Error, "an unknown error occurred"),
+            (FailureReason::Error, "a text of a later version"),
+            (FailureReason::Error, ""),
+        ];
+        for (expected, text) in table {
+            assert_eq!(failure(text), expected, "{text}");
+        }
+    }
+}

@@ -5,11 +5,12 @@ use std::io::Write as _;
 use poa_chassis::config::{ServerConfig, load, print};
 use proof_of_agent::chain::{MAX_STATEMENTS, receipt_path};
 use proof_of_agent::dsse::statement_digest;
+use proof_of_agent::liabilities::{BalanceProof, verify_balance};
 use proof_of_agent::{
     Bundle, Chain, Envelope, Policy, Statement, TrustRoot, Verified, verify as verify_bundle,
 };
 
-use crate::world::{NOW, PAID, World, altered};
+use crate::world::{BALANCE_PROOF, BALANCE_TRUST_ROOT, NOW, PAID, World, altered};
 
 /// What is read as an envelope is written and read again as the same; what opens is the statement in it.
 pub(crate) fn envelope(data: &[u8]) {
@@ -81,6 +82,20 @@ pub(crate) fn verify(data: &[u8]) {
     let Ok(bundle) = Bundle::from_json(&altered(&PAID.bundle_json, data)) else { return };
     match verify_bundle(&bundle, &PAID.trust_root, &Policy::default(), NOW) {
         Ok(verified) => says_the_same(&bundle, &verified),
+        Err(refused) => assert!(!refused.to_string().is_empty()),
+    }
+}
+
+/// A balance proof with any changes is refused, or says exactly the same.
+pub(crate) fn balance(data: &[u8]) {
+    let Ok(proof) = BalanceProof::from_json(data) else { return };
+    let again = BalanceProof::from_json(&proof.to_json().expect("what was read can be written"));
+    assert_eq!(again.as_ref(), Ok(&proof));
+    let trust_root = TrustRoot::from_json(BALANCE_TRUST_ROOT).expect("a trust root");
+    let genuine = BalanceProof::from_json(BALANCE_PROOF).expect("a proof");
+    let verify = |proof| verify_balance(proof, &trust_root, 0, NOW);
+    match verify(&proof) {
+        Ok(verified) => assert_eq!(Ok(verified), verify(&genuine)),
         Err(refused) => assert!(!refused.to_string().is_empty()),
     }
 }
