@@ -12,6 +12,7 @@ mod failpoint;
 mod fees;
 mod lnurl;
 mod preimages;
+mod resolves;
 mod rpc;
 mod service;
 mod store;

@@ -17,14 +17,13 @@ use crate::domain::escrow::Escrow;
 use crate::egress::Egress;
 use crate::fees::FeeBook;
 use crate::preimages::Preimages;
+use crate::resolves::Resolves;
 use crate::store::ledger::Ledger;
 use crate::trust::Trust;
 use crate::worker::reconciliation::Reconciler;
 
 /// Changes of deposits that a slow stream may be behind before it reads its row anew.
 const CHANGES: usize = 1_024;
-/// Lightning addresses that are asked for an invoice at a time: each is two requests of four seconds at most.
-const RESOLVES: usize = 32;
 /// Streams about deposits at a time: each costs a little memory and a query now and then.
 const STREAMS: usize = 4_096;
 
@@ -53,7 +52,7 @@ pub(crate) struct Service {
     pub(crate) reserved: Notify,
     /// The way out to the hosts of Lightning addresses, and room on it.
     pub(crate) egress: Egress,
-    pub(crate) resolves: Semaphore,
+    pub(crate) resolves: Resolves,
     /// Room for streams.
     pub(crate) streams: Arc<Semaphore>,
     /// None where the node makes no hold invoices.
@@ -112,7 +111,7 @@ impl Service {
             preimages,
             reserved: Notify::new(),
             egress,
-            resolves: Semaphore::new(RESOLVES),
+            resolves: Resolves::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             audits: Semaphore::new(1),
             config,

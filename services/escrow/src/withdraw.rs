@@ -61,7 +61,18 @@ pub(crate) async fn make(service: &Service, order: Order) -> Result<Withdrawal, 
         }
         To::Address(address, amount) => {
             may_ask(service, order.account, amount.most()).await?;
+            // What is paid out by itself goes one after another, and needs no place.
+            let place = match order.automatic {
+                Some(_) => None,
+                None => Some(
+                    service
+                        .resolves
+                        .take(order.account)
+                        .ok_or(Error::Chassis(poa_chassis::Error::Overloaded))?,
+                ),
+            };
             let (bolt11, invoice) = resolve(service, &address, amount).await?;
+            drop(place);
             (bolt11, invoice, Some(address.to_string()))
         }
     };
@@ -148,8 +159,6 @@ async fn resolve(
     address: &LightningAddress,
     amount: Amount,
 ) -> Result<(String, Payable), Error> {
-    let room = service.resolves.try_acquire();
-    let _room = room.map_err(|_| Error::Chassis(poa_chassis::Error::Overloaded))?;
     let nothing_heard = Err(AddressProblem::Unreachable);
     let asked = failpoint::call(Failpoint::RESOLVE, nothing_heard, ask(service, address, amount)).await;
     metrics::address_asked(asked.as_ref().map_or_else(|problem| problem.as_str(), |_| "ok"));

@@ -63,6 +63,7 @@ async fn settled_is_lost_when_one_part_went_back_to_the_payer() {
     fixture.lnd.resolve_htlcs(invoice.hash, 1, false);
     assert_eq!(finality().await, Finality::Pending, "the others may be taken or not");
     fixture.lnd.resolve_htlcs(invoice.hash, 3, true);
+    fixture.lnd.resolve_htlcs(invoice.hash, 1, false);
     let Finality::Lost { kept } = finality().await else { panic!("it is lost") };
     assert_eq!(kept.get(), invoice.amount.get() / 3 * 2, "what two parts of three brought");
     // The invoice goes on saying settled: it is not to be believed.
