@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::metrics;
 use crate::service::Service;
 use crate::store::audit::{self, Audit};
-use crate::store::payout_switch;
 
 /// Audits the ledger now, after whoever is at it.
 pub(crate) async fn take(service: &Service) -> Result<Audit, Error> {
@@ -24,12 +23,6 @@ pub(crate) async fn take(service: &Service) -> Result<Audit, Error> {
             "an invariant of the ledger is broken"
         );
     }
-    match payout_switch::pause(&service.db, &reason, service.env.now()).await {
-        Ok(switch) => metrics::payouts_paused(switch.paused),
-        Err(error) => {
-            metrics::alarm("payouts_not_paused");
-            tracing::error!(%error, "payouts cannot be paused");
-        }
-    }
+    service.pause_payouts(&reason).await;
     Ok(found)
 }

@@ -1,5 +1,5 @@
-//! Room for the questions to the hosts of Lightning addresses: so many at a time, and a quarter of one account, whose host may be its
-//! own and hang.
+//! Room for the questions to the hosts of Lightning addresses: so many at a time, and a quarter of them for one account, whose
+//! host may be its own and hang.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

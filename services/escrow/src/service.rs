@@ -16,9 +16,11 @@ use crate::config::Config;
 use crate::domain::escrow::Escrow;
 use crate::egress::Egress;
 use crate::fees::FeeBook;
+use crate::metrics;
 use crate::preimages::Preimages;
 use crate::resolves::Resolves;
 use crate::store::ledger::Ledger;
+use crate::store::payout_switch;
 use crate::trust::Trust;
 use crate::worker::reconciliation::Reconciler;
 
@@ -124,6 +126,17 @@ impl Service {
             faucet,
             reconciler,
             _latches: latches,
+        }
+    }
+
+    /// Pauses payouts for what was found. Where that cannot be written somebody must do it by hand.
+    pub(crate) async fn pause_payouts(&self, reason: &str) {
+        match payout_switch::pause(&self.db, reason, self.env.now()).await {
+            Ok(switch) => metrics::payouts_paused(switch.paused),
+            Err(error) => {
+                metrics::alarm("payouts_not_paused");
+                tracing::error!(%error, "payouts cannot be paused");
+            }
         }
     }
 

@@ -2082,8 +2082,9 @@ pub mod escrow_admin_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Checks every invariant of the ledger on one consistent snapshot.
-        /// Idempotent: a read.
+        /// Checks every invariant of the ledger on one consistent snapshot. What is broken pauses payouts, as it does in the audit that
+        /// the server makes by itself every minute.
+        /// Idempotent: the same again finds the same.
         /// Errors: OVERLOADED. CLI: `poa admin audit`.
         pub async fn audit_ledger(
             &mut self,
@@ -2205,8 +2206,9 @@ pub mod escrow_admin_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with EscrowAdminServiceServer.
     #[async_trait]
     pub trait EscrowAdminService: std::marker::Send + std::marker::Sync + 'static {
-        /// Checks every invariant of the ledger on one consistent snapshot.
-        /// Idempotent: a read.
+        /// Checks every invariant of the ledger on one consistent snapshot. What is broken pauses payouts, as it does in the audit that
+        /// the server makes by itself every minute.
+        /// Idempotent: the same again finds the same.
         /// Errors: OVERLOADED. CLI: `poa admin audit`.
         async fn audit_ledger(
             &self,

@@ -18,7 +18,6 @@ pub(crate) use round::Trouble;
 use crate::domain::reconciliation::Report;
 use crate::metrics;
 use crate::service::Service;
-use crate::store::payout_switch;
 use round::round;
 
 /// Questions that may wait for a round. They share it, so that more is a flood.
@@ -202,11 +201,5 @@ async fn tell(service: &Service, report: &Report) {
             "node and ledger differ"
         );
     }
-    match payout_switch::pause(&service.db, &reason, service.env.now()).await {
-        Ok(switch) => metrics::payouts_paused(switch.paused),
-        Err(error) => {
-            metrics::alarm("payouts_not_paused");
-            tracing::error!(%error, "payouts cannot be paused");
-        }
-    }
+    service.pause_payouts(&reason).await;
 }
