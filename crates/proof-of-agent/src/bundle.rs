@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::dsse::Envelope;
 use crate::json;
+use crate::reputation::Record;
 use crate::tlog::MAX_PROOF_HASHES;
 
 /// Bytes of a bundle's JSON.
 pub const MAX_BUNDLE_BYTES: usize = 8 * 1024 * 1024;
-/// Statements of a bundle: the path of one claim, with its rejections.
-pub const MAX_ENTRIES: usize = 64;
+/// Statements of a bundle: the path of one claim, with its rejections and parts.
+pub const MAX_ENTRIES: usize = crate::chain::MAX_STATEMENTS;
+/// Events of one agent's key.
+pub const MAX_KEY_EVENTS: usize = 64;
 /// Bytes of a result or an input that travels inside.
 pub const MAX_INLINE_BYTES: usize = 128 * 1024;
 /// The version of the file that this verifier reads.
@@ -31,6 +34,12 @@ pub struct Bundle {
     pub task: TaskId,
     /// The statements with their proofs, in order.
     pub entries: Vec<BundleEntry>,
+    /// What became of the agent's key, with proofs: the event that made it the agent's, and all that came after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key_events: Vec<NoticeEntry>,
+    /// The version of the agent that the submission names, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<NoticeEntry>,
     /// The signed note that the proofs lead to.
     pub checkpoint: String,
     /// The input of the task, if it is to travel along.
@@ -39,6 +48,9 @@ pub struct Bundle {
     /// The result, if it is to travel along.
     #[serde(default, with = "json::optional_base64_bytes", skip_serializing_if = "Option::is_none")]
     pub result: Option<Vec<u8>>,
+    /// The evidence of a trusted execution environment, if there is any.
+    #[serde(default, with = "json::optional_base64_bytes", skip_serializing_if = "Option::is_none")]
+    pub tee_evidence: Option<Vec<u8>>,
 }
 
 /// One statement and the proof that it is in the log.
@@ -51,6 +63,21 @@ pub struct BundleEntry {
     pub log_index: u64,
     /// The inclusion proof, nearest hash first. Empty where the statement is not in the published tree yet: such a
     /// bundle shows what is coming, and does not verify.
+    pub proof: Vec<Digest>,
+    /// What the statement means for the agent's reputation, as it stands in the log: in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
+}
+
+/// One notice and the proof that it is in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NoticeEntry {
+    /// The signed notice.
+    pub envelope: Envelope,
+    /// Its place in the log.
+    pub log_index: u64,
+    /// The inclusion proof, nearest hash first.
     pub proof: Vec<Digest>,
 }
 
@@ -76,7 +103,18 @@ pub enum BundleError {
 impl Bundle {
     /// A bundle of the current version.
     pub fn new(network: Network, task: TaskId, entries: Vec<BundleEntry>, checkpoint: String) -> Self {
-        Self { version: VERSION, network, task, entries, checkpoint, input: None, result: None }
+        Self {
+            version: VERSION,
+            network,
+            task,
+            entries,
+            key_events: Vec::new(),
+            agent_version: None,
+            checkpoint,
+            input: None,
+            result: None,
+            tee_evidence: None,
+        }
     }
 
     /// Reads a bundle.
@@ -104,10 +142,15 @@ impl Bundle {
         if self.entries.len() > MAX_ENTRIES {
             return Err(BundleError::Limit("statements"));
         }
-        if self.entries.iter().any(|entry| entry.proof.len() > MAX_PROOF_HASHES) {
+        if self.key_events.len() > MAX_KEY_EVENTS {
+            return Err(BundleError::Limit("key events"));
+        }
+        let notices = self.key_events.iter().chain(&self.agent_version).map(|entry| &entry.proof);
+        let mut proofs = self.entries.iter().map(|entry| &entry.proof).chain(notices);
+        if proofs.any(|proof| proof.len() > MAX_PROOF_HASHES) {
             return Err(BundleError::Limit("hashes in a proof"));
         }
-        if !inline(&self.input) || !inline(&self.result) {
+        if !inline(&self.input) || !inline(&self.result) || !inline(&self.tee_evidence) {
             return Err(BundleError::Limit("inline bytes"));
         }
         Ok(())

@@ -151,3 +151,28 @@ pub(crate) mod msat {
         (canonical && amount <= Msat::SUPPLY).then_some(amount)
     }
 }
+
+/// An amount that may be absent.
+pub(crate) mod optional_msat {
+    use poa_common::Msat;
+
+    use super::*;
+
+    pub(crate) fn serialize<S: serde::Serializer>(
+        amount: &Option<Msat>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match amount {
+            Some(amount) => msat::serialize(amount, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Msat>, D::Error> {
+        let text = <Option<Cow<'de, str>>>::deserialize(deserializer)?;
+        let Some(text) = text else { return Ok(None) };
+        msat::parse(&text)
+            .map(Some)
+            .ok_or_else(|| D::Error::custom("expected an amount in msat as a decimal string"))
+    }
+}

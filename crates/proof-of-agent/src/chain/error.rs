@@ -57,9 +57,12 @@ pub enum ChainError {
     /// A statement in the platform's role by a key that is not one of its receipt keys.
     #[error("{0} is not a receipt key of the platform")]
     NotAReceiptKey(DidKey),
-    /// The platform saw the agent's key superseded or compromised: the result cannot be taken.
-    #[error("the agent's key was not active when the work arrived")]
-    AgentKeyNotActive,
+    /// A statement in an arbiter's role by a key that is not an arbiter's.
+    #[error("{0} is not the key of an arbiter")]
+    NotAnArbiterKey(DidKey),
+    /// The platform saw the agent's key compromised: the result cannot be taken.
+    #[error("the agent's key was reported as compromised when the work arrived")]
+    AgentKeyCompromised,
     /// The decision is not one that the terms' release policy knows.
     #[error("the release policy of the terms does not allow this decision")]
     Policy,

@@ -27,11 +27,11 @@ pub struct Release {
     pub agent: AgentId,
     /// The key that it signed with.
     pub agent_key: DidKey,
-    /// The whole price, in msat.
+    /// All that is still held, in msat: the price, without what was captured.
     pub amount: Msat,
     /// The platform's share, in basis points.
     pub fee_bps: u32,
-    /// The platform's share, in msat.
+    /// The platform's share of it, in msat.
     pub fee: Msat,
     /// The payee's part, in msat: `amount - fee`.
     pub payee_net: Msat,
@@ -60,17 +60,23 @@ pub fn authorises_release(
     if let Some(found) = chain.offer().map(|offer| offer.digest()).filter(|found| found != mandate_terms) {
         return Err(ChainError::OtherTerms { found });
     }
-    if chain.position() != Position::Approved {
+    if !matches!(chain.position(), Position::Approved | Position::Judged) {
         return Err(not_approved);
     }
     chain.release().ok_or(not_approved)
 }
 
 impl Chain {
-    /// What an approved chain releases. `None` where a statement is missing, which the grammar rules out.
+    /// What an approved chain releases. `None` where an arbiter has judged otherwise, or a statement is missing, which the
+    /// grammar rules out.
     fn release(&self) -> Option<Release> {
         let (offer, terms) = (self.offer()?, self.terms_offered()?);
         let received = self.work_received()?;
+        let amount = self.rest()?;
+        if self.decided()?.amount_msat.is_some_and(|awarded| awarded != amount) {
+            return None;
+        }
+        let fee = self.captured().next_fee(amount, terms.fee_bps)?;
         Some(Release {
             task: offer.context().task,
             network: offer.context().network,
@@ -80,10 +86,10 @@ impl Chain {
             payee: received.account,
             agent: received.agent,
             agent_key: received.agent_key,
-            amount: terms.price_msat,
+            amount,
             fee_bps: terms.fee_bps,
-            fee: terms.fee_msat,
-            payee_net: terms.payee_net_msat,
+            fee,
+            payee_net: amount.checked_sub(fee).ok()?,
             terms: offer.digest(),
             output: self.work_submitted()?.output.sha256,
             decision: self.decision()?.digest(),

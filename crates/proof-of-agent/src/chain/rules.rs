@@ -14,7 +14,8 @@ type Result<T = ()> = std::result::Result<T, ChainError>;
 pub(super) fn check(chain: &Chain, statement: &Statement) -> Result {
     let room_for = match (statement.body(), chain.position) {
         (Body::TermsAccepted(_), _) => MAX_BEFORE_CLAIM,
-        (Body::WorkSubmitted(_), Position::Rejected) => MAX_BEFORE_RESUBMISSION,
+        (Body::Decision(decision), _) if lets_work_go_on(decision.kind) => MAX_BEFORE_CLAIM,
+        (Body::WorkSubmitted(_), _) if chain.submission().is_some() => MAX_BEFORE_RESUBMISSION,
         (_, _) => MAX_STATEMENTS,
     };
     if chain.len() >= room_for {
@@ -26,6 +27,9 @@ pub(super) fn check(chain: &Chain, statement: &Statement) -> Result {
     let context = statement.context();
     if context.role == Role::Platform && !chain.receipt_keys.contains(&context.signer) {
         return Err(ChainError::NotAReceiptKey(context.signer));
+    }
+    if context.role == Role::Arbiter && !chain.arbiter_keys.contains(&context.signer) {
+        return Err(ChainError::NotAnArbiterKey(context.signer));
     }
     // The terms open the chain, and everything after is held against them.
     let (Some(offer), Some(terms)) = (chain.offer(), chain.terms_offered()) else {
@@ -51,6 +55,7 @@ pub(super) fn check(chain: &Chain, statement: &Statement) -> Result {
             follows_last(chain, statement)?;
             same_subject(chain, offer, statement)?;
             requester_key(offer, statement)?;
+            agent_key(chain, statement)?;
             decided(chain, statement, terms, decision)
         }
         Body::Settlement(settlement) => {
@@ -105,10 +110,29 @@ fn requester_key(offer: &Statement, statement: &Statement) -> Result {
     ensure(!by_requester || same, statement, "signer")
 }
 
+/// An agent that decides something is the one that holds the claim.
+fn agent_key(chain: &Chain, statement: &Statement) -> Result {
+    let by_agent = statement.context().role == Role::Agent;
+    let claimant = chain.acceptance().map(|acceptance| acceptance.context().signer);
+    ensure(!by_agent || claimant == Some(statement.context().signer), statement, "signer")
+}
+
+/// After which the task is not nearer to its end.
+fn lets_work_go_on(kind: DecisionKind) -> bool {
+    matches!(
+        kind,
+        DecisionKind::AcceptedInPart | DecisionKind::RevisionRequested | DecisionKind::DeadlineExtended
+    )
+}
+
 fn terms_accepted(chain: &Chain, terms: &TermsOffered, accepted: &TermsAccepted) -> Result {
     let mismatch = |field| ChainError::Mismatch { kind: Kind::TermsAccepted, field };
     if terms.direct_agent.is_some_and(|agent| agent != accepted.agent) {
         return Err(mismatch("agent"));
+    }
+    // Who was paid for a part has the task: a receipt leaves earlier claims out, and must not leave out payments.
+    if chain.captured().amount > Msat::ZERO {
+        return Err(ChainError::Order { position: chain.position, kind: Kind::TermsAccepted });
     }
     if accepted.lease_seconds > terms.claim_seconds {
         return Err(mismatch("leaseSeconds"));
@@ -145,8 +169,16 @@ fn work_received(chain: &Chain, statement: &Statement, received: &WorkReceived) 
 fn decided(chain: &Chain, statement: &Statement, terms: &TermsOffered, decision: &Decision) -> Result {
     let policy = match decision.kind {
         DecisionKind::CriteriaMet => Some(ReleasePolicy::OnAttestation),
-        DecisionKind::Accepted | DecisionKind::DeadlinePassed => Some(ReleasePolicy::OnAcceptance),
-        DecisionKind::Rejected | DecisionKind::Expired | DecisionKind::Canceled => None,
+        DecisionKind::Accepted
+        | DecisionKind::DeadlinePassed
+        | DecisionKind::AcceptedInPart
+        | DecisionKind::RevisionRequested => Some(ReleasePolicy::OnAcceptance),
+        DecisionKind::Rejected
+        | DecisionKind::DeadlineExtended
+        | DecisionKind::Disputed
+        | DecisionKind::Verdict
+        | DecisionKind::Expired
+        | DecisionKind::Canceled => None,
     };
     if let Some(failed) = decision.failed_criterion {
         let place = usize::try_from(failed).ok();
@@ -154,32 +186,76 @@ fn decided(chain: &Chain, statement: &Statement, terms: &TermsOffered, decision:
             return Err(ChainError::NoSuchCriterion);
         }
     }
-    let Some(policy) = policy else {
-        return Ok(());
-    };
-    if policy != terms.policy {
+    if policy.is_some_and(|policy| policy != terms.policy) {
         return Err(ChainError::Policy);
     }
+    if let Some(amount) = decision.amount_msat {
+        let rest = chain.rest().ok_or_else(|| out_of_order(chain, statement))?;
+        let is_part = amount < rest || (amount == rest && decision.kind == DecisionKind::Verdict);
+        ensure(is_part, statement, "amountMsat")?;
+    }
+    if !takes_the_result(decision) {
+        return Ok(());
+    }
     match chain.work_received().map(|received| received.agent_key_state) {
-        Some(AgentKeyState::Active) => Ok(()),
-        Some(AgentKeyState::Superseded | AgentKeyState::Compromised) => Err(ChainError::AgentKeyNotActive),
+        // Who rotated its key has still signed with the key that it claimed with.
+        Some(AgentKeyState::Active | AgentKeyState::Superseded) => Ok(()),
+        Some(AgentKeyState::Compromised) => Err(ChainError::AgentKeyCompromised),
         None => Err(out_of_order(chain, statement)),
     }
 }
 
-/// The sats moved as the terms say, to whom the platform's receipt names, or to nobody.
+/// Whether somebody is paid for the result.
+fn takes_the_result(decision: &Decision) -> bool {
+    match decision.kind {
+        DecisionKind::Accepted
+        | DecisionKind::DeadlinePassed
+        | DecisionKind::CriteriaMet
+        | DecisionKind::AcceptedInPart => true,
+        DecisionKind::Verdict => decision.amount_msat.is_some_and(|amount| amount > Msat::ZERO),
+        DecisionKind::Rejected
+        | DecisionKind::RevisionRequested
+        | DecisionKind::DeadlineExtended
+        | DecisionKind::Disputed
+        | DecisionKind::Expired
+        | DecisionKind::Canceled => false,
+    }
+}
+
+/// The sats moved as the terms and the decision say, to whom the platform's receipt names, or to nobody.
 fn settled(chain: &Chain, statement: &Statement, terms: &TermsOffered, settlement: &Settlement) -> Result {
+    let rest = chain.rest().ok_or_else(|| out_of_order(chain, statement))?;
     ensure(settlement.escrow == terms.escrow, statement, "escrow")?;
     ensure(settlement.rail == terms.rail, statement, "rail")?;
-    ensure(settlement.amount_msat == terms.price_msat, statement, "amountMsat")?;
     ensure(settlement.payer == terms.requester, statement, "payer")?;
-    let (fee, net, payee) = match settlement.kind {
-        SettlementKind::Released => {
-            (terms.fee_msat, terms.payee_net_msat, chain.work_received().map(|received| received.account))
-        }
-        SettlementKind::Refunded | SettlementKind::FundingLost => (Msat::ZERO, Msat::ZERO, None),
+    let awarded = chain.decided().and_then(|decision| decision.amount_msat);
+    // What the settlement is about, and how much of it is paid, before the fee.
+    let (amount, paid) = match settlement.kind {
+        SettlementKind::Captured => (awarded.unwrap_or(Msat::ZERO), awarded.unwrap_or(Msat::ZERO)),
+        SettlementKind::Split => (rest, awarded.unwrap_or(Msat::ZERO)),
+        SettlementKind::Released => (rest, awarded.filter(|_| is_judged(chain)).unwrap_or(rest)),
+        SettlementKind::Refunded => (rest, awarded.filter(|_| is_judged(chain)).unwrap_or(Msat::ZERO)),
+        SettlementKind::FundingLost => (rest, Msat::ZERO),
     };
+    ensure(settlement.amount_msat == amount, statement, "amountMsat")?;
+    let as_judged = match settlement.kind {
+        SettlementKind::Released => paid == rest,
+        SettlementKind::Refunded => paid == Msat::ZERO,
+        SettlementKind::Split => paid > Msat::ZERO && paid < rest,
+        SettlementKind::Captured | SettlementKind::FundingLost => true,
+    };
+    ensure(as_judged, statement, "kind")?;
+    if !settlement.kind.pays() {
+        // That fee, payee and the payee's part are absent, the statement was held to by itself.
+        return Ok(());
+    }
+    let fee = chain.captured().next_fee(paid, terms.fee_bps).ok_or_else(|| out_of_order(chain, statement))?;
+    let payee = chain.work_received().map(|received| received.account);
     ensure(settlement.fee_msat == fee, statement, "feeMsat")?;
-    ensure(settlement.payee_msat == net, statement, "payeeMsat")?;
+    ensure(paid.checked_sub(fee) == Ok(settlement.payee_msat), statement, "payeeMsat")?;
     ensure(settlement.payee == payee, statement, "payee")
+}
+
+fn is_judged(chain: &Chain) -> bool {
+    chain.position == Position::Judged
 }

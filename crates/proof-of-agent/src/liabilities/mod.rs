@@ -13,8 +13,7 @@ mod tree;
 mod verify;
 
 pub use proof::{BalanceProof, MAX_PROOF_BYTES, Parts, PathStep};
-pub(crate) use statement::signature_of;
-pub use statement::{Liabilities, LiabilitiesStatement, PREDICATE_TYPE};
+pub use statement::{Liabilities, LiabilitiesStatement};
 pub use tree::{MAX_LEAVES, SALT_BYTES, SumNode, leaf, node, path, root};
 pub use verify::{VerifiedBalance, verify_balance};
 

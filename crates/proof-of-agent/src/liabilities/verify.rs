@@ -2,10 +2,8 @@
 
 use poa_common::{AccountId, LiabilitiesId, Msat, Network, Timestamp};
 
-use super::statement::LiabilitiesStatement;
 use super::tree::{climb, leaf};
-use super::{BalanceProof, LiabilitiesError, SumNode};
-use crate::checkpoint::Checkpoint;
+use super::{BalanceProof, Liabilities, LiabilitiesError, LiabilitiesStatement, SumNode};
 use crate::digest::Digest;
 use crate::tlog::{LogEntry, verify_inclusion};
 use crate::trust::TrustRoot;
@@ -58,23 +56,23 @@ pub fn verify_balance(
         if found == expected { Ok(()) } else { Err(LiabilitiesError::Network { expected, found }) }
     };
     network(proof.network)?;
-    let checkpoint = Checkpoint::open(&proof.checkpoint, trust_root.log_keys())?;
+    let (checkpoint, _) = trust_root.open_checkpoint(&proof.checkpoint)?;
     if checkpoint.size < min_log_size {
         return Err(LiabilitiesError::LogShrank { expected: min_log_size, found: checkpoint.size });
     }
     let statement = LiabilitiesStatement::open(&proof.envelope)?;
-    if !trust_root.receipt_keys().contains(&statement.signer()) {
+    if !trust_root.may_sign_receipts(statement.signer(), proof.log_index) {
         return Err(LiabilitiesError::NotAReceiptKey(statement.signer()));
     }
     network(statement.network())?;
-    if statement.origin() != trust_root.origin() {
+    if !trust_root.has_origin(statement.origin()) {
         return Err(LiabilitiesError::Origin);
     }
-    let stated = statement.liabilities();
+    let stated = statement.notice();
     if stated.snapshot != proof.snapshot {
         return Err(LiabilitiesError::OtherSnapshot);
     }
-    let entry = LogEntry::of_liabilities(&proof.envelope)?.leaf_hash();
+    let entry = LogEntry::of_notice::<Liabilities>(&proof.envelope)?.leaf_hash();
     verify_inclusion(&entry, proof.log_index, checkpoint.size, &proof.log_proof, &checkpoint.root)
         .map_err(LiabilitiesError::NotInLog)?;
     let own = leaf(proof.account, &proof.salt, proof.balance_msat)?;

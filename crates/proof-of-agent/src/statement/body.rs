@@ -194,6 +194,8 @@ pub struct WorkReceived {
     pub account: AccountId,
     /// The key that signed the acceptance and the submission.
     pub agent_key: DidKey,
+    /// The digest of the [key event](crate::notice::KeyEvent) that made it the agent's key.
+    pub key_event: Digest,
     /// The state of that key.
     pub agent_key_state: AgentKeyState,
     /// The place of the submission in the log.
@@ -215,13 +217,35 @@ pub enum DecisionKind {
     DeadlinePassed,
     /// All machine-checkable criteria hold.
     CriteriaMet,
+    /// The requester takes a part of the work, and pays a part of the price for it. The work goes on.
+    AcceptedInPart,
+    /// The requester asks for another result under the same claim.
+    RevisionRequested,
+    /// A deadline was moved, by the platform after an outage or by the requester. Nothing else changes.
+    DeadlineExtended,
+    /// The requester or the agent wants an arbiter to judge.
+    Disputed,
+    /// An arbiter has judged how much of what is held goes to the payee.
+    Verdict,
     /// Nobody delivered in time.
     Expired,
     /// The task was withdrawn.
     Canceled,
 }
 
-/// Statement 5: a decision.
+/// Which deadline a decision moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Deadline {
+    /// Until when the task waits for an agent.
+    Expiry,
+    /// Until when the agent must deliver.
+    Work,
+    /// Until when the requester must judge.
+    Review,
+}
+
+/// Statement 5: a decision. See [`Decision::of`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
@@ -233,6 +257,16 @@ pub struct Decision {
     /// The place of the criterion that failed, counted from 0, for a rejection by machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_criterion: Option<u32>,
+    /// How much of what is held goes to the payee, before the fee, in msat: of [`DecisionKind::AcceptedInPart`] and
+    /// [`DecisionKind::Verdict`] alone.
+    #[serde(default, with = "json::optional_msat", skip_serializing_if = "Option::is_none")]
+    pub amount_msat: Option<Msat>,
+    /// Which deadline was moved: of [`DecisionKind::DeadlineExtended`] alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+    /// By how much, in seconds: of [`DecisionKind::DeadlineExtended`] alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extended_seconds: Option<u32>,
     /// When.
     #[serde(with = "json::utc")]
     pub decided_time: Timestamp,
@@ -242,10 +276,14 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SettlementKind {
-    /// To the payee, less the fee.
+    /// A part to the payee, less the fee. The rest is still held, and the work goes on.
+    Captured,
+    /// To the payee, less the fee: all that was held.
     Released,
-    /// Back to the payer, whole.
+    /// Back to the payer: all that was held.
     Refunded,
+    /// A part to the payee, less the fee, and the rest back to the payer, as an arbiter has judged.
+    Split,
     /// Back to the payer, although they were to be taken: what the hold invoice had locked went back by itself. Nobody was
     /// paid, and nothing moved in the ledger.
     FundingLost,
@@ -261,21 +299,24 @@ pub struct Settlement {
     pub kind: SettlementKind,
     /// How the task was funded.
     pub rail: Rail,
-    /// The whole of what was held, in msat.
+    /// What this settlement is about, in msat: the part that was captured, or all that was still held.
     #[serde(with = "json::msat")]
     pub amount_msat: Msat,
-    /// What the platform took, in msat; zero unless released.
+    /// What the platform took of it, in msat; zero where nobody was paid.
     #[serde(with = "json::msat")]
     pub fee_msat: Msat,
-    /// What the payee got, in msat; zero unless released.
+    /// What the payee got of it, in msat; zero where nobody was paid.
     #[serde(with = "json::msat")]
     pub payee_msat: Msat,
+    /// What went back to the payer, in msat: of [`SettlementKind::Split`] alone.
+    #[serde(default, with = "json::optional_msat", skip_serializing_if = "Option::is_none")]
+    pub refund_msat: Option<Msat>,
     /// The account that paid.
     pub payer: AccountId,
-    /// The account that was paid; absent unless released.
+    /// The account that was paid; absent where nobody was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payee: Option<AccountId>,
-    /// The ledger transfers that did it: at least one for a release, and for a refund to the balance; none where what a
+    /// The ledger transfers that did it: at least one where somebody was paid, and for a refund to the balance; none where what a
     /// hold invoice had locked never came into the ledger.
     pub transfers: Vec<TransferId>,
     /// When.
@@ -291,6 +332,35 @@ impl Criterion {
         match self {
             Self::JsonSchema { .. } | Self::Digest { .. } | Self::Size { .. } | Self::Regex { .. } => true,
             Self::Manual { .. } => false,
+        }
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    /// A decision that says nothing beyond its kind.
+    pub fn of(kind: DecisionKind, decided_time: Timestamp) -> Self {
+        Self {
+            kind,
+            reason: None,
+            failed_criterion: None,
+            amount_msat: None,
+            deadline: None,
+            extended_seconds: None,
+            decided_time,
+        }
+    }
+}
+
+// === impl SettlementKind ===
+
+impl SettlementKind {
+    /// Whether the payee got something.
+    pub fn pays(self) -> bool {
+        match self {
+            Self::Captured | Self::Released | Self::Split => true,
+            Self::Refunded | Self::FundingLost => false,
         }
     }
 }

@@ -35,12 +35,12 @@ const MAX_EXCERPT: usize = 100;
 type Result<T = ()> = std::result::Result<T, StatementError>;
 
 /// The beginning of a text that a stranger wrote, for an error message.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     text.chars().take(MAX_EXCERPT).collect()
 }
 
 pub(super) fn statement(subject: Subject, context: &Context, body: &Body) -> Result {
-    origin(&context.origin)?;
+    check_origin(&context.origin)?;
     signer(context, body)?;
     let is_first = body.kind() == Kind::TermsOffered;
     ensure(context.predecessor.is_none() == is_first, "predecessor", "only the terms have none")?;
@@ -65,7 +65,7 @@ fn ensure(holds: bool, field: &'static str, problem: &'static str) -> Result {
 }
 
 /// An origin is the first line of a checkpoint and the name of the key that signs it.
-fn origin(origin: &str) -> Result {
+pub(crate) fn check_origin(origin: &str) -> Result {
     let sound = (1..=MAX_ORIGIN_BYTES).contains(&origin.len())
         && origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
     ensure(sound, "logOrigin", "expected 1 to 255 printable ASCII characters without space or plus")
@@ -79,14 +79,20 @@ fn signer(context: &Context, body: &Body) -> Result {
         Body::TermsAccepted(_) | Body::WorkSubmitted(_) => role == Role::Agent,
         Body::WorkReceived(_) | Body::Settlement(_) => role == Role::Platform && !for_requester,
         Body::Decision(decision) => match decision.kind {
-            DecisionKind::Accepted => role == Role::Requester || (role == Role::Platform && for_requester),
+            DecisionKind::Accepted | DecisionKind::AcceptedInPart | DecisionKind::RevisionRequested => {
+                role == Role::Requester || (role == Role::Platform && for_requester)
+            }
             // The platform rejects by itself only what a criterion rejects.
             DecisionKind::Rejected if decision.failed_criterion.is_none() => {
                 role == Role::Requester || (role == Role::Platform && for_requester)
             }
-            DecisionKind::Rejected | DecisionKind::Canceled => {
+            DecisionKind::Rejected | DecisionKind::Canceled | DecisionKind::DeadlineExtended => {
                 matches!(role, Role::Requester | Role::Platform)
             }
+            DecisionKind::Disputed => {
+                matches!(role, Role::Requester | Role::Agent) || (role == Role::Platform && for_requester)
+            }
+            DecisionKind::Verdict => role == Role::Arbiter,
             DecisionKind::DeadlinePassed | DecisionKind::CriteriaMet | DecisionKind::Expired => {
                 role == Role::Platform && !for_requester
             }
@@ -98,7 +104,7 @@ fn signer(context: &Context, body: &Body) -> Result {
     let speaks_for = match context.on_behalf_of {
         None => true,
         Some(Role::Requester) => role == Role::Platform,
-        Some(Role::Agent | Role::Platform) => false,
+        Some(Role::Agent | Role::Platform | Role::Arbiter) => false,
     };
     ensure(speaks_for, "onBehalfOf", "only the platform signs for another, and only for the requester")
 }
@@ -172,9 +178,35 @@ fn work_submitted(work: &WorkSubmitted) -> Result {
 }
 
 fn decision(decision: &Decision) -> Result {
-    let rejected = decision.kind == DecisionKind::Rejected;
-    ensure(!rejected || decision.reason.is_some(), "reason", "a rejection says why")?;
+    let kind = decision.kind;
+    let says_why = matches!(
+        kind,
+        DecisionKind::Rejected
+            | DecisionKind::RevisionRequested
+            | DecisionKind::Disputed
+            | DecisionKind::Verdict
+            | DecisionKind::DeadlineExtended
+    );
+    ensure(!says_why || decision.reason.is_some(), "reason", "a decision of this kind says why")?;
+    let rejected = kind == DecisionKind::Rejected;
     ensure(rejected || decision.failed_criterion.is_none(), "failedCriterion", "only a rejection has one")?;
+    let awards = matches!(kind, DecisionKind::AcceptedInPart | DecisionKind::Verdict);
+    ensure(
+        awards == decision.amount_msat.is_some(),
+        "amountMsat",
+        "acceptedInPart and verdict alone have one",
+    )?;
+    let nothing = decision.amount_msat == Some(Msat::ZERO);
+    ensure(kind == DecisionKind::Verdict || !nothing, "amountMsat", "expected more than 0")?;
+    let extends = kind == DecisionKind::DeadlineExtended;
+    ensure(extends == decision.deadline.is_some(), "deadline", "deadlineExtended alone has one")?;
+    let longer = decision.extended_seconds.is_some_and(|seconds| seconds > 0);
+    ensure(extends == longer, "extendedSeconds", "deadlineExtended alone has them, more than 0")?;
+    ensure(
+        extends || decision.extended_seconds.is_none(),
+        "extendedSeconds",
+        "deadlineExtended alone has them",
+    )?;
     match &decision.reason {
         Some(reason) => text(reason, "reason", MAX_TEXT_BYTES),
         None => Ok(()),
@@ -184,12 +216,19 @@ fn decision(decision: &Decision) -> Result {
 fn settlement(settlement: &Settlement) -> Result {
     ensure(settlement.amount_msat > Msat::ZERO, "amountMsat", "expected more than 0")?;
     ensure(settlement.transfers.len() <= MAX_TRANSFERS, "transfers", "too many")?;
+    let splits = settlement.kind == SettlementKind::Split;
+    let given_back = settlement.refund_msat.is_some_and(|refund| refund > Msat::ZERO);
+    ensure(splits == given_back, "refundMsat", "a split alone has one, more than 0")?;
+    ensure(splits || settlement.refund_msat.is_none(), "refundMsat", "a split alone has one")?;
     match settlement.kind {
-        SettlementKind::Released => {
-            ensure(!settlement.transfers.is_empty(), "transfers", "a release has one")?;
-            ensure(settlement.payee.is_some(), "payee", "a release has one")?;
-            let sum = settlement.fee_msat.checked_add(settlement.payee_msat);
-            ensure(sum == Ok(settlement.amount_msat), "amountMsat", "it is not the fee and the payee's part")
+        SettlementKind::Captured | SettlementKind::Released | SettlementKind::Split => {
+            ensure(!settlement.transfers.is_empty(), "transfers", "a payment has one")?;
+            ensure(settlement.payee.is_some(), "payee", "a payment has one")?;
+            let refund = settlement.refund_msat.unwrap_or(Msat::ZERO);
+            let paid = settlement.fee_msat.checked_add(settlement.payee_msat);
+            ensure(paid != Ok(Msat::ZERO), "payeeMsat", "a payment pays something")?;
+            let sum = paid.and_then(|paid| paid.checked_add(refund));
+            ensure(sum == Ok(settlement.amount_msat), "amountMsat", "it is not the sum of its parts")
         }
         SettlementKind::Refunded => {
             // What a hold invoice had locked may go back without ever having been in the ledger.
@@ -210,9 +249,9 @@ fn settlement(settlement: &Settlement) -> Result {
 }
 
 fn paid_nobody(settlement: &Settlement) -> Result {
-    ensure(settlement.payee.is_none(), "payee", "only a release has one")?;
-    ensure(settlement.fee_msat == Msat::ZERO, "feeMsat", "only a release costs something")?;
-    ensure(settlement.payee_msat == Msat::ZERO, "payeeMsat", "only a release pays somebody")
+    ensure(settlement.payee.is_none(), "payee", "only a payment has one")?;
+    ensure(settlement.fee_msat == Msat::ZERO, "feeMsat", "only a payment costs something")?;
+    ensure(settlement.payee_msat == Msat::ZERO, "payeeMsat", "only a payment pays somebody")
 }
 
 fn content(content: &Content, field: &'static str) -> Result {

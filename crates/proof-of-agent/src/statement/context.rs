@@ -23,6 +23,8 @@ pub enum Role {
     Agent,
     /// Who witnesses, logs and moves the sats.
     Platform,
+    /// Who judges a dispute, with a key of its own that the trust root names.
+    Arbiter,
 }
 
 /// Who makes a statement, and with which nonce.
@@ -129,6 +131,7 @@ impl Role {
             Self::Requester => "requester",
             Self::Agent => "agent",
             Self::Platform => "platform",
+            Self::Arbiter => "arbiter",
         }
     }
 }
@@ -150,6 +153,11 @@ impl Author {
     /// The platform, with its receipt key.
     pub const fn platform(signer: DidKey, nonce: Nonce) -> Self {
         Self { signer, role: Role::Platform, on_behalf_of: None, nonce }
+    }
+
+    /// An arbiter, with its own key.
+    pub const fn arbiter(signer: DidKey, nonce: Nonce) -> Self {
+        Self { signer, role: Role::Arbiter, on_behalf_of: None, nonce }
     }
 
     /// The platform, with its receipt key, for a requester who is signed in but has no key of its own.

@@ -11,21 +11,23 @@ mod wire;
 use poa_common::{Network, TaskId};
 
 pub use body::{
-    AgentKeyState, Content, Criterion, Decision, DecisionKind, Rail, ReleasePolicy, Settlement,
+    AgentKeyState, Content, Criterion, Deadline, Decision, DecisionKind, Rail, ReleasePolicy, Settlement,
     SettlementKind, TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
 };
 pub use check::{
     MAX_CAPABILITY_BYTES, MAX_CRITERIA, MAX_MEDIA_TYPE_BYTES, MAX_ORIGIN_BYTES, MAX_PATTERN_BYTES,
     MAX_SCHEMA_BYTES, MAX_TEXT_BYTES, MAX_TITLE_BYTES, MAX_TRANSFERS,
 };
+pub(crate) use check::{check_origin, excerpt};
 pub use context::{Author, Context, Nonce, Role, Subject, SubjectName};
 
 use crate::digest::Digest;
 use crate::dsse::{PAYLOAD_TYPE, pae, statement_digest};
+use crate::tlog::Slot;
 
 /// The in-toto statement type.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
-/// The name space of the six predicate types. A URN of a random UUID: unlike a domain or an e-mail address it
+/// The name space of the predicate types. A URN of a random UUID: unlike a domain or an e-mail address it
 /// can be held by nobody else, now or later.
 pub const TYPE_NAMESPACE: &str = "urn:uuid:6ebeb7d1-33c1-44dd-946e-1f07280a6e9f#";
 /// The version of every predicate type.
@@ -255,6 +257,16 @@ impl Statement {
     /// SHA-256 of the PAE: how the next statement, the log and the escrow's mandate name this one.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The place that the statement takes, and no other may: the first of its task, a claim of its terms by its number, or what
+    /// follows its predecessor.
+    pub fn slot(&self) -> Slot {
+        match (&self.context.predecessor, self.body.as_terms_accepted()) {
+            (None, _) => Slot::offer(&self.context.task),
+            (Some(terms), Some(accepted)) => Slot::claim(terms, accepted.claim_number),
+            (Some(predecessor), None) => Slot::next(predecessor),
+        }
     }
 
     /// What the statement is about.

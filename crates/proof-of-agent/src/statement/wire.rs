@@ -91,7 +91,7 @@ fn shape(payload: &[u8]) -> Result<(), StatementError> {
         "/predicate/body/input",
         "/predicate/body/output",
     ];
-    const STRINGS: [&str; 8] = [
+    const STRINGS: [&str; 9] = [
         "/subject/0/name",
         "/predicate/network",
         "/predicate/signerRole",
@@ -99,6 +99,7 @@ fn shape(payload: &[u8]) -> Result<(), StatementError> {
         "/predicate/body/policy",
         "/predicate/body/rail",
         "/predicate/body/kind",
+        "/predicate/body/deadline",
         "/predicate/body/agentKeyState",
     ];
     let value: Value = json(payload)?;

@@ -1,14 +1,20 @@
-//! What the log stores of a statement: digests alone, so that a log is public and receipts are not.
+//! What the log stores of a statement: digests, and the few fields that are public, so that a log is public and receipts
+//! are not.
 
+use super::Slot;
 use crate::did::DidKey;
 use crate::digest::Digest;
-use crate::dsse::{Envelope, EnvelopeError, Signature};
+use crate::dsse::{Envelope, EnvelopeError};
+use crate::notice::{Notice, NoticeStatement};
+use crate::reputation::{RECORD_BYTES, Record};
 use crate::statement::{Kind, Statement};
 
 /// The version of the encoding.
 const VERSION: u8 = 1;
-/// Bytes of an encoded entry: version, kind, two digests, and the length of the reserved field.
-pub const ENTRY_BYTES: usize = 1 + 1 + Digest::LENGTH + Digest::LENGTH + 2;
+/// Bytes of an encoded entry without a record: version, kind, three digests, and the length of the record.
+const HEAD_BYTES: usize = 1 + 1 + 3 * Digest::LENGTH + 2;
+/// The most bytes that an encoded entry has.
+pub const MAX_ENTRY_BYTES: usize = HEAD_BYTES + RECORD_BYTES;
 
 /// What kind of statement a leaf is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,12 +23,16 @@ pub enum EntryKind {
     Receipt(Kind),
     /// What the platform owes: see [`liabilities`](crate::liabilities).
     Liabilities,
+    /// What became of an agent's key: see [`KeyEvent`](crate::notice::KeyEvent).
+    KeyEvent,
+    /// A build of an agent: see [`AgentVersion`](crate::notice::AgentVersion).
+    AgentVersion,
 }
 
 /// One leaf of the log.
 ///
-/// `version (1 byte, 1) ‖ kind (1 byte) ‖ statement digest (32) ‖ signatures digest (32) ‖ length of the
-/// public reputation fields (2 bytes, big-endian, 0 in this version)`.
+/// `version (1 byte, 1) ‖ kind (1 byte) ‖ statement digest (32) ‖ signatures digest (32) ‖ slot (32) ‖ length of the record
+/// (2 bytes, big-endian) ‖ record`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEntry {
     /// The kind of the statement.
@@ -32,6 +42,10 @@ pub struct LogEntry {
     /// SHA-256 over the required signers' public keys (32 bytes) and signatures (64 bytes), pair after pair in
     /// the order of the keys. In this version there is one required signer.
     pub signatures: Digest,
+    /// The place that the statement takes, and no other may.
+    pub slot: Slot,
+    /// What the statement means for an agent's reputation, where it means something.
+    pub record: Option<Record>,
 }
 
 /// The bytes are not a log entry of a known version.
@@ -42,30 +56,30 @@ pub struct EntryError;
 // === impl EntryKind ===
 
 impl EntryKind {
-    /// The number of liabilities: those of receipts are 1 to 6.
-    const LIABILITIES: u8 = 7;
+    /// The kinds that belong to no task, and whose statements are public.
+    pub const NOTICES: [Self; 3] = [Self::Liabilities, Self::KeyEvent, Self::AgentVersion];
 
-    /// The number that stands in a log entry.
+    /// The number that stands in a log entry: those of receipts are 1 to 6.
     pub const fn number(self) -> u8 {
         match self {
             Self::Receipt(kind) => kind.number(),
-            Self::Liabilities => Self::LIABILITIES,
+            Self::Liabilities => 7,
+            Self::KeyEvent => 8,
+            Self::AgentVersion => 9,
         }
     }
 
     /// The kind of a number.
     pub fn from_number(number: u8) -> Option<Self> {
-        if number == Self::LIABILITIES {
-            return Some(Self::Liabilities);
-        }
-        Kind::from_number(number).map(Self::Receipt)
+        let notice = Self::NOTICES.into_iter().find(|kind| kind.number() == number);
+        notice.or_else(|| Kind::from_number(number).map(Self::Receipt))
     }
 }
 
 // === impl LogEntry ===
 
 impl LogEntry {
-    /// The entry of an envelope, whose signature is verified.
+    /// The entry of a receipt's envelope, whose signature is verified, without a record.
     pub fn of(envelope: &Envelope) -> Result<Self, EnvelopeError> {
         Self::of_opened(envelope, &envelope.open()?)
     }
@@ -74,37 +88,67 @@ impl LogEntry {
     pub(crate) fn of_opened(envelope: &Envelope, statement: &Statement) -> Result<Self, EnvelopeError> {
         let signature = envelope.signature_of(statement)?;
         let signer = statement.context().signer;
-        Ok(Self::signed(EntryKind::Receipt(statement.kind()), statement.digest(), signer, signature))
+        Ok(Self {
+            kind: EntryKind::Receipt(statement.kind()),
+            statement: statement.digest(),
+            signatures: digest_of_pairs(&[(signer, signature.sig.as_slice())]),
+            slot: statement.slot(),
+            record: None,
+        })
     }
 
-    /// The entry of a statement of what the platform owes, whose signature is verified.
-    pub fn of_liabilities(envelope: &Envelope) -> Result<Self, EnvelopeError> {
-        let (signer, signature) = crate::liabilities::signature_of(envelope)?;
-        Ok(Self::signed(EntryKind::Liabilities, envelope.digest(), signer, signature))
+    /// The entry of a notice's envelope, whose signature is verified.
+    pub fn of_notice<N: Notice>(envelope: &Envelope) -> Result<Self, EnvelopeError> {
+        let statement = NoticeStatement::<N>::open(envelope)?;
+        let signature = statement.signature_in(envelope)?;
+        Ok(Self {
+            kind: N::ENTRY,
+            statement: statement.digest(),
+            signatures: digest_of_pairs(&[(statement.signer(), signature.sig.as_slice())]),
+            slot: statement.notice().slot(),
+            record: None,
+        })
     }
 
-    fn signed(kind: EntryKind, statement: Digest, signer: DidKey, signature: &Signature) -> Self {
-        Self { kind, statement, signatures: digest_of_pairs(&[(signer, signature.sig.as_slice())]) }
+    /// The same entry with what the statement means for an agent's reputation.
+    #[must_use]
+    pub fn with_record(self, record: Option<Record>) -> Self {
+        Self { record, ..self }
     }
 
     /// The bytes of the leaf.
-    pub fn encode(&self) -> [u8; ENTRY_BYTES] {
-        let mut bytes = [0; ENTRY_BYTES];
-        bytes[0] = VERSION;
-        bytes[1] = self.kind.number();
-        bytes[2..34].copy_from_slice(self.statement.as_bytes());
-        bytes[34..66].copy_from_slice(self.signatures.as_bytes());
+    pub fn encode(&self) -> Vec<u8> {
+        let record = self.record.map(|record| record.encode());
+        let length = if record.is_some() { RECORD_LENGTH } else { 0 };
+        let mut bytes = Vec::with_capacity(MAX_ENTRY_BYTES);
+        bytes.extend_from_slice(&[VERSION, self.kind.number()]);
+        for digest in [&self.statement, &self.signatures, self.slot.digest()] {
+            bytes.extend_from_slice(digest.as_bytes());
+        }
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend(record.into_iter().flatten());
         bytes
     }
 
     /// Reads the bytes of a leaf.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
-        let bytes: &[u8; ENTRY_BYTES] = bytes.try_into().map_err(|_| EntryError)?;
-        let kind = EntryKind::from_number(bytes[1]).filter(|_| bytes[0] == VERSION && bytes[66..] == [0, 0]);
+        let (head, record) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(EntryError)?;
+        let digest = |start: usize| {
+            head.get(start..start + Digest::LENGTH)
+                .and_then(|bytes| Digest::try_from(bytes).ok())
+                .ok_or(EntryError)
+        };
+        let length = u16::from_be_bytes([head[HEAD_BYTES - 2], head[HEAD_BYTES - 1]]);
+        if head[0] != VERSION || usize::from(length) != record.len() {
+            return Err(EntryError);
+        }
+        let record = if record.is_empty() { None } else { Some(Record::decode(record).ok_or(EntryError)?) };
         Ok(Self {
-            kind: kind.ok_or(EntryError)?,
-            statement: Digest::try_from(&bytes[2..34]).map_err(|_| EntryError)?,
-            signatures: Digest::try_from(&bytes[34..66]).map_err(|_| EntryError)?,
+            kind: EntryKind::from_number(head[1]).ok_or(EntryError)?,
+            statement: digest(2)?,
+            signatures: digest(34)?,
+            slot: Slot::from_digest(digest(66)?),
+            record,
         })
     }
 
@@ -113,6 +157,9 @@ impl LogEntry {
         super::leaf_hash(&self.encode())
     }
 }
+
+/// [`RECORD_BYTES`] as the entry writes it.
+const RECORD_LENGTH: u16 = RECORD_BYTES as u16;
 
 fn digest_of_pairs(pairs: &[(DidKey, &[u8])]) -> Digest {
     let mut sorted: Vec<_> = pairs.iter().map(|(key, signature)| (key.as_bytes(), *signature)).collect();

@@ -6,15 +6,19 @@
 
 mod entry;
 mod proof;
+mod slot;
+mod tile;
 mod verify;
 
 use std::collections::HashMap;
 
-pub use entry::{ENTRY_BYTES, EntryError, EntryKind, LogEntry};
+pub use entry::{EntryError, EntryKind, LogEntry, MAX_ENTRY_BYTES};
 pub use proof::{
     consistency_proof, inclusion_proof, new_nodes_for_append, nodes_needed_for_append,
     nodes_needed_for_consistency, nodes_needed_for_inclusion, nodes_needed_for_root, root,
 };
+pub use slot::Slot;
+pub use tile::{TILE_WIDTH, Tile, TileKind, read_entries, read_hashes, write_entries};
 pub use verify::{verify_consistency, verify_inclusion};
 
 use crate::digest::Digest;

@@ -2,8 +2,10 @@
 
 use poa_common::{Network, Timestamp};
 
+use super::TrustLevel;
 use crate::chain::{ChainError, Position};
 use crate::checkpoint::CheckpointError;
+use crate::did::DidKey;
 use crate::dsse::EnvelopeError;
 use crate::tlog::TlogError;
 
@@ -83,6 +85,51 @@ pub enum VerifyError {
     SubmissionIndex {
         /// The place in the bundle, counted from 0.
         place: usize,
+    },
+    /// A statement is signed with a key that may not sign at its place in the log.
+    #[error("statement {place} is signed with {key}, which may not sign at its place in the log")]
+    KeyRange {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+        /// The key.
+        key: DidKey,
+    },
+    /// The public record of a statement says something else than the chain, or is missing, or stands where there is none.
+    #[error("the public record of statement {place} is not what the chain says")]
+    Record {
+        /// The place in the bundle, counted from 0.
+        place: usize,
+    },
+    /// A key event, or the agent's version, is not what it must be.
+    #[error("{notice}: {problem}")]
+    Notice {
+        /// Which one.
+        notice: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The event that made the key the agent's is not there.
+    #[error("the bundle does not show the event that made {key} the agent's key")]
+    NoKeyEvent {
+        /// The key.
+        key: DidKey,
+    },
+    /// Somebody else may have signed.
+    #[error("the agent's key was compromised since {since}, before the work was received")]
+    AgentKeyCompromised {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The evidence of a trusted execution environment does not hold.
+    #[error("the evidence of a trusted execution environment: {0}")]
+    Evidence(String),
+    /// The policy asks for more than is shown of the run.
+    #[error("the receipt shows a run of level {found}, and {wanted} is asked for")]
+    Level {
+        /// What the policy asks for.
+        wanted: TrustLevel,
+        /// What is shown.
+        found: TrustLevel,
     },
     /// A statement may not stand where it stands.
     #[error("statement {place}: {source}")]

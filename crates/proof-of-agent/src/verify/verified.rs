@@ -4,6 +4,7 @@ use poa_common::{AccountId, AgentId, Msat, Network, TaskId, Timestamp};
 use serde::Serialize;
 
 use super::VerifyError;
+use super::agent::{Inspected, KeyState, TrustLevel};
 use crate::bundle::Bundle;
 use crate::chain::{Chain, Position};
 use crate::checkpoint::Checkpoint;
@@ -40,6 +41,24 @@ pub enum Outcome {
         /// What the agent's account got, in msat.
         #[serde(rename = "payeeNetMsat", with = "json::msat")]
         payee_net: Msat,
+        /// When.
+        #[serde(with = "json::utc")]
+        time: Timestamp,
+    },
+    /// A part was paid to the agent's account, and the rest went back to the requester.
+    Split {
+        /// What the requester paid in all, in msat.
+        #[serde(rename = "amountMsat", with = "json::msat")]
+        amount: Msat,
+        /// What the platform took of it, in msat.
+        #[serde(rename = "feeMsat", with = "json::msat")]
+        fee: Msat,
+        /// What the agent's account got, in msat.
+        #[serde(rename = "payeeNetMsat", with = "json::msat")]
+        payee_net: Msat,
+        /// What went back, in msat.
+        #[serde(rename = "refundMsat", with = "json::msat")]
+        refund: Msat,
         /// When.
         #[serde(with = "json::utc")]
         time: Timestamp,
@@ -85,6 +104,8 @@ pub struct Verified {
     pub origin: String,
     /// The size of the log as of which this was checked.
     pub as_of_size: u64,
+    /// How many of the trust root's witnesses have seen the log at that size.
+    pub witnesses: usize,
     /// The root of the log at that size.
     pub log_root: Digest,
     /// The trust root that was used.
@@ -106,10 +127,19 @@ pub struct Verified {
     pub requester_account: AccountId,
     /// Who signed for it.
     pub requester: Requester,
+    /// What was paid in parts before the end, in msat.
+    #[serde(rename = "capturedMsat", with = "json::msat")]
+    pub captured: Msat,
     /// The agent that claimed the task.
     pub agent: Option<AgentId>,
     /// The key with which it signed.
     pub agent_key: Option<DidKey>,
+    /// What the log says of that key, as of this size.
+    pub agent_key_state: Option<KeyState>,
+    /// What is shown of the run.
+    pub level: TrustLevel,
+    /// The version of the agent that it names, where the log has it.
+    pub agent_version: Option<String>,
     /// The account that the agent's work is paid to.
     pub account: Option<AccountId>,
     /// The result that the agent signed.
@@ -131,13 +161,15 @@ pub(super) fn describe(
     bundle: &Bundle,
     trust_root: &TrustRoot,
     checkpoint: &Checkpoint,
+    witnesses: usize,
+    agent: Inspected,
 ) -> Result<Verified, VerifyError> {
     let (Some(offer), Some(terms)) = (chain.offer(), chain.terms_offered()) else {
         return Err(VerifyError::Empty);
     };
     let requester = match offer.context().role {
         Role::Requester => Requester::SelfSigned(offer.context().signer),
-        Role::Platform | Role::Agent => Requester::Platform,
+        Role::Platform | Role::Agent | Role::Arbiter => Requester::Platform,
     };
     let accepted = chain.terms_accepted();
     let mut verified = Verified {
@@ -145,6 +177,7 @@ pub(super) fn describe(
         network: offer.context().network,
         origin: checkpoint.origin.clone(),
         as_of_size: checkpoint.size,
+        witnesses,
         log_root: checkpoint.root,
         trust_root: trust_root.digest(),
         terms: offer.digest(),
@@ -155,8 +188,12 @@ pub(super) fn describe(
         policy: terms.policy,
         requester_account: terms.requester,
         requester,
+        captured: chain.captured().amount,
         agent: accepted.map(|accepted| accepted.agent),
         agent_key: chain.acceptance().map(|acceptance| acceptance.context().signer),
+        agent_key_state: agent.key_state,
+        level: agent.level,
+        agent_version: agent.version,
         account: accepted.map(|accepted| accepted.account),
         output: chain.work_submitted().map(|work| work.output.clone()),
         received_time: chain.work_received().map(|received| received.received_time),
@@ -164,6 +201,11 @@ pub(super) fn describe(
         outcome: outcome(chain),
         checks: checks(chain, trust_root, checkpoint, requester),
     };
+    verified.checks.extend(agent.checks);
+    if trust_root.trusted().witnesses.quorum > 0 {
+        let finding = format!("{witnesses} witnesses have seen the log at this size");
+        verified.checks.push(Check { name: "witnesses", finding });
+    }
     if let Some(input) = &bundle.input {
         verified.check_input(input)?;
     }
@@ -177,13 +219,26 @@ fn outcome(chain: &Chain) -> Outcome {
     let Some(settled) = chain.settled() else {
         return Outcome::Open(chain.position());
     };
-    let (amount, time) = (settled.amount_msat, settled.settled_time);
+    let before = chain.captured();
+    let (left, time) = (settled.amount_msat, settled.settled_time);
+    // All parts together: the rules have held them against the price.
+    let sum = |parts: [Msat; 2]| parts[0].checked_add(parts[1]).unwrap_or(parts[0]);
+    let fee = sum([before.fee, settled.fee_msat]);
+    let refund = match settled.kind {
+        SettlementKind::Released | SettlementKind::Captured => Msat::ZERO,
+        SettlementKind::Split => settled.refund_msat.unwrap_or(Msat::ZERO),
+        SettlementKind::Refunded | SettlementKind::FundingLost => left,
+    };
+    let amount = sum([before.amount, left]).checked_sub(refund).unwrap_or(Msat::ZERO);
+    let payee_net = amount.checked_sub(fee).unwrap_or(Msat::ZERO);
     match settled.kind {
-        SettlementKind::Released => {
-            Outcome::Paid { amount, fee: settled.fee_msat, payee_net: settled.payee_msat, time }
+        SettlementKind::Released | SettlementKind::Captured => Outcome::Paid { amount, fee, payee_net, time },
+        SettlementKind::Split => Outcome::Split { amount, fee, payee_net, refund, time },
+        SettlementKind::Refunded if before.amount > Msat::ZERO => {
+            Outcome::Split { amount, fee, payee_net, refund, time }
         }
-        SettlementKind::Refunded => Outcome::Refunded { amount, time },
-        SettlementKind::FundingLost => Outcome::FundingLost { amount, time },
+        SettlementKind::Refunded => Outcome::Refunded { amount: left, time },
+        SettlementKind::FundingLost => Outcome::FundingLost { amount: left, time },
     }
 }
 
@@ -236,7 +291,10 @@ impl Verified {
     pub fn is_paid(&self) -> bool {
         match self.outcome {
             Outcome::Paid { .. } => true,
-            Outcome::Open(_) | Outcome::Refunded { .. } | Outcome::FundingLost { .. } => false,
+            Outcome::Open(_)
+            | Outcome::Split { .. }
+            | Outcome::Refunded { .. }
+            | Outcome::FundingLost { .. } => false,
         }
     }
 

@@ -8,9 +8,7 @@ use proof_of_agent::{
     WorkSubmitted,
 };
 
-use crate::fixture::{
-    ORIGIN, World, accepted, decision, id, other_task, received, settlement, submitted, terms,
-};
+use crate::fixture::{ORIGIN, World, accepted, decision, id, other_task, settlement, submitted, terms};
 
 const POLICY: ReleasePolicy = ReleasePolicy::OnAcceptance;
 
@@ -25,6 +23,12 @@ fn reach(world: &World, position: Position) -> Vec<Statement> {
         Position::Submitted => statements.truncate(3),
         Position::Received => {}
         Position::Rejected => statements.push(world.decide(&last, DecisionKind::Rejected)),
+        Position::ApprovedInPart => statements.push(world.decide(&last, DecisionKind::AcceptedInPart)),
+        Position::Disputed => statements.push(world.decide(&last, DecisionKind::Disputed)),
+        Position::Judged => {
+            statements.push(world.decide(&last, DecisionKind::Disputed));
+            statements.push(world.decide(&statements[4], DecisionKind::Verdict));
+        }
         Position::Approved => statements.push(world.decide(&last, DecisionKind::Accepted)),
         Position::Withdrawn => {
             statements.truncate(2);
@@ -55,22 +59,32 @@ fn mismatch(world: &World, before: &[Statement], body: impl Into<Body>, author: 
 
 #[test]
 fn each_position_allows_what_the_table_says_and_nothing_else() {
-    use DecisionKind::{Accepted, Canceled, CriteriaMet, DeadlinePassed, Expired, Rejected};
-    use SettlementKind::{FundingLost, Refunded, Released};
+    use DecisionKind::{
+        Accepted, AcceptedInPart, Canceled, CriteriaMet, DeadlineExtended, DeadlinePassed, Disputed, Expired,
+        Rejected, RevisionRequested, Verdict,
+    };
+    use SettlementKind::{Captured, FundingLost, Refunded, Released, Split};
     let world = World::new();
     let sample = world.up_to_received(POLICY);
     let bodies: Vec<(&str, Body)> = vec![
         ("offer", terms(POLICY).into()),
         ("claim", accepted(2).into()),
         ("submit", submitted(&sample[1]).into()),
-        ("receive", received(DidKey::of(&world.agent)).into()),
+        ("receive", world.received().into()),
         ("accept", decision(Accepted).into()),
         ("reject", decision(Rejected).into()),
         ("deadline", decision(DeadlinePassed).into()),
         ("criteria", decision(CriteriaMet).into()),
         ("expire", decision(Expired).into()),
         ("cancel", decision(Canceled).into()),
+        ("accept in part", decision(AcceptedInPart).into()),
+        ("revise", decision(RevisionRequested).into()),
+        ("extend", decision(DeadlineExtended).into()),
+        ("dispute", decision(Disputed).into()),
+        ("judge", decision(Verdict).into()),
         ("release", settlement(Released).into()),
+        ("capture", settlement(Captured).into()),
+        ("split", settlement(Split).into()),
         ("refund", settlement(Refunded).into()),
         ("lose", settlement(FundingLost).into()),
     ];
@@ -79,8 +93,24 @@ fn each_position_allows_what_the_table_says_and_nothing_else() {
         (Position::Offered, vec!["claim", "expire", "cancel", "refund", "lose"]),
         (Position::Accepted, vec!["claim", "submit", "expire", "cancel", "lose"]),
         (Position::Submitted, vec!["receive"]),
-        (Position::Received, vec!["accept", "reject", "deadline", "criteria", "lose"]),
-        (Position::Rejected, vec!["claim", "submit", "expire", "cancel", "refund", "lose"]),
+        (
+            Position::Received,
+            vec![
+                "accept",
+                "reject",
+                "deadline",
+                "criteria",
+                "accept in part",
+                "revise",
+                "extend",
+                "dispute",
+                "lose",
+            ],
+        ),
+        (Position::Rejected, vec!["claim", "submit", "expire", "cancel", "dispute", "refund", "lose"]),
+        (Position::ApprovedInPart, vec!["capture", "lose"]),
+        (Position::Disputed, vec!["judge", "lose"]),
+        (Position::Judged, vec!["release", "split", "refund", "lose"]),
         (Position::Approved, vec!["release", "lose"]),
         (Position::Withdrawn, vec!["refund", "lose"]),
         (Position::Settled, vec![]),
@@ -232,12 +262,12 @@ fn a_submission_is_by_who_claimed_with_the_same_key() {
 fn the_platforms_receipt_names_the_agent_account_and_key_of_the_submission() {
     let world = World::new();
     let before = reach(&world, Position::Submitted);
-    let good = received(DidKey::of(&world.agent));
+    let good = world.received();
     let other = WorkReceived { agent: id(6), ..good.clone() };
     mismatch(&world, &before, other, world.by_platform(), "agent");
     let other = WorkReceived { account: id(6), ..good };
     mismatch(&world, &before, other, world.by_platform(), "account");
-    let other = received(DidKey::of(&world.requester));
+    let other = WorkReceived { agent_key: DidKey::of(&world.requester), ..world.received() };
     mismatch(&world, &before, other, world.by_platform(), "agentKey");
 }
 
@@ -258,7 +288,7 @@ fn the_platform_speaks_with_its_receipt_keys_alone() {
     let world = World::new();
     let stranger = DidKey::of(&world.agent);
     let before = reach(&world, Position::Submitted);
-    let body = received(stranger);
+    let body = WorkReceived { agent_key: stranger, ..world.received() };
     let next = before[2].successor(Author::platform(stranger, world.nonce()), body).unwrap();
     refused(&world, &before, next, ChainError::NotAReceiptKey(stranger));
     let author = Author::platform_for_requester(stranger, world.nonce());
@@ -300,17 +330,25 @@ fn a_decision_keeps_to_the_policy_and_the_criteria() {
 }
 
 #[test]
-fn work_under_a_key_that_is_not_active_can_only_be_rejected() {
+fn work_under_a_compromised_key_can_only_be_rejected() {
     let world = World::new();
-    for state in [AgentKeyState::Superseded, AgentKeyState::Compromised] {
+    let received = |state| {
         let mut before = reach(&world, Position::Submitted);
-        let body = WorkReceived { agent_key_state: state, ..received(DidKey::of(&world.agent)) };
+        let body = WorkReceived { agent_key_state: state, ..world.received() };
         before.push(before[2].successor(world.by_platform(), body).unwrap());
-        let approved = world.decide(&before[3], DecisionKind::Accepted);
-        refused(&world, &before, approved, ChainError::AgentKeyNotActive);
-        let rejected = world.decide(&before[3], DecisionKind::Rejected);
-        assert_eq!(world.chain(&before).check(&rejected), Ok(()));
+        before
+    };
+    let before = received(AgentKeyState::Compromised);
+    for kind in [DecisionKind::Accepted, DecisionKind::AcceptedInPart] {
+        let approved = world.decide(&before[3], kind);
+        refused(&world, &before, approved, ChainError::AgentKeyCompromised);
     }
+    let rejected = world.decide(&before[3], DecisionKind::Rejected);
+    assert_eq!(world.chain(&before).check(&rejected), Ok(()));
+    // Who rotated its key while it worked has signed with the key that it claimed with.
+    let before = received(AgentKeyState::Superseded);
+    let approved = world.decide(&before[3], DecisionKind::Accepted);
+    assert_eq!(world.chain(&before).check(&approved), Ok(()));
 }
 
 #[test]

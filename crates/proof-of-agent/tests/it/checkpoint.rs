@@ -1,8 +1,8 @@
 //! Checkpoints as signed notes.
 
 use ed25519_dalek::Signer as _;
-use proof_of_agent::checkpoint::MAX_NOTE_BYTES;
-use proof_of_agent::{Checkpoint, CheckpointError, DidKey, Digest, LogKey};
+use proof_of_agent::note::MAX_NOTE_BYTES;
+use proof_of_agent::{Checkpoint, CheckpointError, DidKey, Digest, LogKey, NoteError};
 
 use crate::fixture::{ORIGIN, World};
 
@@ -48,7 +48,7 @@ fn a_log_key_in_another_spelling_is_refused() {
         "Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
         "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy",
     ] {
-        assert_eq!(text.parse::<LogKey>(), Err(CheckpointError::BadKey), "{text}");
+        assert_eq!(text.parse::<LogKey>(), Err(NoteError::BadKey), "{text}");
     }
 }
 
@@ -100,7 +100,7 @@ fn a_changed_checkpoint_is_refused() {
     let changed = note.replacen("42", "43", 1);
     assert_eq!(
         Checkpoint::open(&changed, &[key(&world)]),
-        Err(CheckpointError::BadSignature(ORIGIN.to_owned()))
+        Err(NoteError::BadSignature(ORIGIN.to_owned()).into())
     );
 }
 
@@ -125,8 +125,12 @@ fn a_text_that_is_not_a_checkpoint_is_malformed() {
         format!("{note}{}", "\u{2014} w AAAAAAAA\n".repeat(40)),
     ] {
         let result = Checkpoint::open(&text, &[key(&world)]);
-        assert!(matches!(result, Err(CheckpointError::Malformed(_))), "{text:?}: {result:?}");
+        let malformed = matches!(
+            result,
+            Err(CheckpointError::Malformed(_) | CheckpointError::Note(NoteError::Malformed(_)))
+        );
+        assert!(malformed, "{text:?}: {result:?}");
     }
     let long = "x".repeat(MAX_NOTE_BYTES + 1);
-    assert_eq!(Checkpoint::open(&long, &[]), Err(CheckpointError::TooLarge));
+    assert_eq!(Checkpoint::open(&long, &[]), Err(NoteError::TooLarge.into()));
 }

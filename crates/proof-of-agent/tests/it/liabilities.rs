@@ -84,10 +84,10 @@ impl Forge {
         let key = ed25519_dalek::SigningKey::from_bytes(&[self.signer; 32]);
         let nonce = proof_of_agent::Nonce::new([9; 16]);
         let statement =
-            LiabilitiesStatement::new(self.network, self.origin, DidKey::of(&key), nonce, self.stated)
+            LiabilitiesStatement::new(self.network, self.origin, DidKey::of(&key), nonce, &self.stated)
                 .unwrap();
         self.parts.envelope = statement.sign(&key).unwrap();
-        let entry = LogEntry::of_liabilities(&self.parts.envelope).unwrap().leaf_hash();
+        let entry = LogEntry::of_notice::<Liabilities>(&self.parts.envelope).unwrap().leaf_hash();
         let leaves: Vec<Digest> =
             (0..5_u8).map(|place| if place == 2 { entry } else { leaf_hash(&[place]) }).collect();
         let nodes = grow(&leaves);
@@ -175,7 +175,7 @@ fn a_statement_reads_back_and_is_none_of_a_task() {
     let forge = Forge::new(&BALANCES, 0).logged();
     let envelope = &forge.parts.envelope;
     let statement = LiabilitiesStatement::open(envelope).unwrap();
-    assert_eq!(statement.liabilities(), &forge.stated);
+    assert_eq!(statement.notice(), &forge.stated);
     assert_eq!((statement.network(), statement.origin()), (Network::Simulated, ORIGIN));
     // Neither is taken for the other.
     assert!(matches!(
@@ -183,8 +183,11 @@ fn a_statement_reads_back_and_is_none_of_a_task() {
         Err(StatementError::UnknownType(_))
     ));
     let receipt = forge.world.sign(&forge.world.paid()[0]);
-    assert!(LiabilitiesStatement::open(&receipt).is_err() && LogEntry::of_liabilities(&receipt).is_err());
-    let entry = LogEntry::of_liabilities(envelope).unwrap();
+    assert!(
+        LiabilitiesStatement::open(&receipt).is_err()
+            && LogEntry::of_notice::<Liabilities>(&receipt).is_err()
+    );
+    let entry = LogEntry::of_notice::<Liabilities>(envelope).unwrap();
     assert_eq!((entry.kind, entry.encode()[1]), (EntryKind::Liabilities, 7));
     assert_eq!(LogEntry::decode(&entry.encode()), Ok(entry));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use proof_of_agent::tlog::{
-    self, ENTRY_BYTES, LogEntry, MAX_SIZE, Node, TlogError, consistency_proof, inclusion_proof, leaf_hash,
+    self, LogEntry, MAX_SIZE, Node, Slot, TlogError, consistency_proof, inclusion_proof, leaf_hash,
     new_nodes_for_append, node_hash, root, verify_consistency, verify_inclusion,
 };
 use proof_of_agent::{Digest, Kind};
@@ -184,7 +184,8 @@ fn an_entry_reads_back_and_covers_statement_and_signature() {
     let paid = world.paid();
     let entry = LogEntry::of(&world.sign(&paid[2])).unwrap();
     let bytes = entry.encode();
-    assert_eq!(bytes.len(), ENTRY_BYTES);
+    assert_eq!(bytes.len(), 100);
+    assert_eq!(entry.slot, Slot::next(&paid[1].digest()));
     assert_eq!((bytes[0], bytes[1]), (1, Kind::WorkSubmitted.number()));
     assert_eq!(LogEntry::decode(&bytes), Ok(entry));
     assert_eq!(entry.leaf_hash(), leaf_hash(&bytes));
@@ -192,8 +193,8 @@ fn an_entry_reads_back_and_covers_statement_and_signature() {
     let mut pair = world.agent.verifying_key().to_bytes().to_vec();
     pair.extend_from_slice(&world.sign(&paid[2]).signatures()[0].sig);
     assert_eq!(entry.signatures, Digest::of(&pair));
-    for (place, to) in [(0, 2), (1, 0), (1, 8), (66, 1), (67, 1)] {
-        let mut changed = bytes;
+    for (place, to) in [(0, 2), (1, 0), (1, 10), (98, 1), (99, 1)] {
+        let mut changed = bytes.clone();
         changed[place] = to;
         assert!(LogEntry::decode(&changed).is_err());
     }

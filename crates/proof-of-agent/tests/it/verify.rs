@@ -26,7 +26,12 @@ fn a_paid_receipt_says_who_was_paid_how_much_for_what() {
     let mut bundle = world.bundle(&paid);
     (bundle.input, bundle.result) = (Some(INPUT.to_vec()), Some(RESULT.to_vec()));
     let bundle = Bundle::from_json(&bundle.to_json().unwrap()).unwrap();
-    let policy = Policy { require_paid: true, network: Some(Network::Simulated), min_log_size: 20 };
+    let policy = Policy {
+        require_paid: true,
+        network: Some(Network::Simulated),
+        min_log_size: 20,
+        ..Policy::default()
+    };
     let verified = verify(&bundle, &world.trust_root(), &policy, NOW).unwrap();
     assert!(verified.is_paid());
     assert_eq!(verified.outcome, Outcome::Paid { amount: PRICE, fee: FEE, payee_net: NET, time: NOW });
@@ -39,7 +44,18 @@ fn a_paid_receipt_says_who_was_paid_how_much_for_what() {
     let names: Vec<&str> = verified.checks.iter().map(|check| check.name).collect();
     assert_eq!(
         names,
-        ["trust root", "network", "signatures", "requester", "agent", "chain", "log", "input", "result"]
+        [
+            "trust root",
+            "network",
+            "signatures",
+            "requester",
+            "agent",
+            "chain",
+            "log",
+            "agent key",
+            "input",
+            "result"
+        ]
     );
 }
 
