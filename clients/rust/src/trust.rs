@@ -9,6 +9,10 @@ use crate::error::Error;
 /// The trust root of what a server says of itself. Whoever uses it believes this server at this moment, and checks all that
 /// it says later against it: trust on first use. A trust root from someone else is better.
 pub fn pinned_trust_root(info: &GetServerInfoResponse) -> Result<TrustRoot, Error> {
+    if !info.trust_root.is_empty() {
+        let root = TrustRoot::from_json(&info.trust_root);
+        return root.map_err(|error| Error::Contract(format!("the server's trust root: {error}")));
+    }
     let broken =
         |what: &str, why: String| Error::Contract(format!("{what} of the server's information: {why}"));
     let network: Network = info.network.parse().map_err(|error| broken("network", error))?;

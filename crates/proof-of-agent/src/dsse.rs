@@ -156,7 +156,11 @@ impl Envelope {
     /// signatures of others cannot make two versions of one envelope.
     pub fn normalised(&self) -> Result<Self, EnvelopeError> {
         let signature = self.signature_of(&self.open()?)?.clone();
-        Ok(Self { signatures: vec![signature], ..self.clone() })
+        Ok(self.with_one(signature))
+    }
+
+    pub(crate) fn with_one(&self, signature: Signature) -> Self {
+        Self { signatures: vec![signature], ..self.clone() }
     }
 
     /// The exact bytes of the statement, unverified.

@@ -1,5 +1,7 @@
 //! What the server is configured with.
 
+use std::path::PathBuf;
+
 use poa_chassis::config::{Limits, ServerConfig};
 use poa_storage::DatabaseConfig;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,21 @@ pub struct LogConfig {
     /// The least time between two checkpoints of all replicas together, in milliseconds, 1 to 10,000. A
     /// statement is in the published tree this long after it was appended, or a little later.
     pub checkpoint_interval_ms: u64,
+    /// Who is shown each checkpoint, and cosigns it. Their keys, and how many of them must have signed, stand in the trust root.
+    pub witnesses: Vec<WitnessConfig>,
+    /// A file that keeps the last checkpoint apart from the database, and so notices a database that was restored from an older
+    /// backup. None by default; `make run` keeps it beside the data.
+    pub kept_checkpoint: Option<PathBuf>,
+}
+
+/// A witness that is called.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Its name, as its key in the trust root has it.
+    pub name: String,
+    /// Where it is: what `/add-checkpoint` is appended to.
+    pub url: String,
 }
 
 // === impl Config ===
@@ -44,6 +61,6 @@ impl Default for Config {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { checkpoint_interval_ms: 250 }
+        Self { checkpoint_interval_ms: 250, witnesses: Vec::new(), kept_checkpoint: None }
     }
 }

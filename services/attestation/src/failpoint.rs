@@ -1,5 +1,5 @@
-//! This service's failpoints: before and after each COMMIT of statements, of liabilities and
-//! of a checkpoint. It calls nobody.
+//! This service's failpoints: before and after each COMMIT of statements, of liabilities, of
+//! agents' key events and of a checkpoint. It calls nobody whose answer changes anything.
 
 use std::sync::Arc;
 
@@ -17,6 +17,10 @@ poa_chassis::failpoints! {
         LiabilitiesBeforeCommit = "attestation.liabilities.before_commit",
         /// What the platform owes is committed, and not answered.
         LiabilitiesCommitted = "attestation.liabilities.committed",
+        /// Key events and versions of agents are logged, and not committed.
+        AgentEventsBeforeCommit = "attestation.agent_events.before_commit",
+        /// Key events and versions of agents are committed.
+        AgentEventsCommitted = "attestation.agent_events.committed",
         /// A checkpoint with its nodes is written, and not committed.
         CheckpointBeforeCommit = "attestation.checkpoint.before_commit",
         /// A checkpoint with its nodes is committed.

@@ -22,7 +22,7 @@ use poa_storage::page::Sealer;
 use sqlx::migrate::Migrator;
 use tonic::service::Routes;
 
-pub use config::{Config, LogConfig};
+pub use config::{Config, LogConfig, WitnessConfig};
 pub use failpoint::Failpoint;
 pub use keys::{KeysError, provision};
 
@@ -30,7 +30,9 @@ use keys::PlatformKeys;
 use rpc::Service;
 use worker::appender::Appender;
 use worker::follower::Follower;
+use worker::kept::Kept;
 use worker::sequencer::{Nudge, Sequencer};
+use worker::witnesses::Courier;
 
 /// The tables of this service.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/attestation");
@@ -50,7 +52,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
     if !(1..=10_000).contains(&interval) {
         return Err("log.checkpoint_interval_ms must be 1 to 10,000".into());
     }
-    let keys = Arc::new(PlatformKeys::open(deps.keyring.dir(), &deps.env)?);
+    let keys = Arc::new(PlatformKeys::open(deps.keyring.dir(), deps.keyring.secret(), &deps.env)?);
     let auth = deps.peers.identified("auth")?;
     let ready = deps.readiness.latch("database");
     let db = Database::connect(&config.database, &MIGRATIONS).await?;
@@ -62,6 +64,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
         Arc::clone(&keys),
         Duration::from_millis(interval),
         nudge.clone(),
+        Kept::at(config.log.kept_checkpoint.clone()),
     )
     .await?;
     let stopping = deps.lifecycle.stopping();
@@ -72,7 +75,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
         stopping.clone(),
     )
     .await?;
-    let (follower, agents) = Follower::new(deps.env.clone(), db.clone(), auth);
+    let (follower, agents) =
+        Follower::new(deps.env.clone(), db.clone(), Arc::clone(&keys), nudge.clone(), auth);
     deps.lifecycle.spawn("append", async move {
         if let Err(error) = writing.await {
             tracing::error!(%error, "the writer of statements died");
@@ -80,6 +84,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<App, BuildError> {
     });
     deps.lifecycle.spawn("sequencer", sequencer.run(stopping.clone()));
     deps.lifecycle.spawn("agent events", follower.run(stopping));
+
+    for courier in Courier::all(&config.log.witnesses, &deps.env, &db, &keys)? {
+        deps.lifecycle.spawn("witness", courier.run(deps.lifecycle.stopping()));
+    }
 
     let pages = Sealer::new(&deps.keyring.secret());
     let env = deps.env.clone();

@@ -31,6 +31,18 @@ pub enum Error {
     /// The agent's proof of its key does not hold.
     #[error("key_proof is not this key's signature over the text that the contract names")]
     SignatureInvalid,
+    /// The agent has published another build under this name.
+    #[error("the agent has published another build as version {version}: take the next name")]
+    VersionTaken {
+        /// The name.
+        version: String,
+    },
+    /// Somebody else has changed the agent's key meanwhile.
+    #[error("the agent's keys have had {current} events by now: read them, then decide")]
+    Stale {
+        /// How many events its keys have had.
+        current: u32,
+    },
     /// The account holds as many as it may.
     #[error("the account holds {limit} {what}, which is the most")]
     QuotaExceeded {
@@ -127,7 +139,10 @@ impl ServiceError for Error {
                 }
             },
             Self::SignInFailed | Self::SessionRevoked => Code::Unauthenticated,
-            Self::UsernameTaken { .. } | Self::AgentKeyTaken => Code::AlreadyExists,
+            Self::UsernameTaken { .. } | Self::AgentKeyTaken | Self::VersionTaken { .. } => {
+                Code::AlreadyExists
+            }
+            Self::Stale { .. } => Code::Aborted,
             Self::SignatureInvalid | Self::PageTokenInvalid => Code::InvalidArgument,
             Self::QuotaExceeded { .. } => Code::ResourceExhausted,
             Self::NotFound { .. } => Code::NotFound,
@@ -151,6 +166,8 @@ impl ServiceError for Error {
             Self::SessionRevoked => "SESSION_REVOKED",
             Self::UsernameTaken { .. } => "USERNAME_TAKEN",
             Self::AgentKeyTaken => "AGENT_KEY_TAKEN",
+            Self::VersionTaken { .. } => "VERSION_TAKEN",
+            Self::Stale { .. } => "ETAG_MISMATCH",
             Self::SignatureInvalid => "SIGNATURE_INVALID",
             Self::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Self::NotFound { .. } => "RESOURCE_NOT_FOUND",
@@ -165,6 +182,8 @@ impl ServiceError for Error {
                 vec![("dependency", "database".to_owned())]
             }
             Self::UsernameTaken { username } => vec![("username", username.clone())],
+            Self::VersionTaken { version } => vec![("version", version.clone())],
+            Self::Stale { current } => vec![("current", current.to_string())],
             Self::SignatureInvalid => vec![("problem", "signature".to_owned())],
             Self::QuotaExceeded { limit, .. } => vec![("limit", limit.to_string())],
             Self::NotFound { resource } => vec![("resource", (*resource).to_owned())],
@@ -184,6 +203,8 @@ impl ServiceError for Error {
             | Self::SessionRevoked
             | Self::UsernameTaken { .. }
             | Self::AgentKeyTaken
+            | Self::VersionTaken { .. }
+            | Self::Stale { .. }
             | Self::SignatureInvalid
             | Self::QuotaExceeded { .. }
             | Self::NotFound { .. }
@@ -199,6 +220,8 @@ impl ServiceError for Error {
             | Self::SessionRevoked
             | Self::UsernameTaken { .. }
             | Self::AgentKeyTaken
+            | Self::VersionTaken { .. }
+            | Self::Stale { .. }
             | Self::SignatureInvalid
             | Self::QuotaExceeded { .. }
             | Self::NotFound { .. }
@@ -214,6 +237,8 @@ impl ServiceError for Error {
             | Self::SessionRevoked
             | Self::UsernameTaken { .. }
             | Self::AgentKeyTaken
+            | Self::VersionTaken { .. }
+            | Self::Stale { .. }
             | Self::SignatureInvalid
             | Self::QuotaExceeded { .. }
             | Self::NotFound { .. }

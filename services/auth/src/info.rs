@@ -14,7 +14,7 @@ const MAX_FEE_BASIS_POINTS: i32 = 10_000;
 
 /// The answer of `GetServerInfo`: it does not change while the server runs.
 #[derive(Clone, Debug)]
-pub(crate) struct ServerInfo(GetServerInfoResponse);
+pub(crate) struct ServerInfo(GetServerInfoResponse, Network);
 
 // === impl ServerInfo ===
 
@@ -39,18 +39,27 @@ impl ServerInfo {
         // Rotations append: the last key of each kind is the one in use.
         let log_key = root.log_keys().last().map(|key| key.key().as_bytes().to_vec());
         let receipt_key = root.receipt_keys().last().map(|key| key.as_bytes().to_vec());
-        Ok(Self(GetServerInfoResponse {
-            network: root.network().to_string(),
-            server_version: env!("CARGO_PKG_VERSION").to_owned(),
-            fee_basis_points: config.fee_basis_points,
-            min_price_msat: config.min_price_msat,
-            max_price_msat: config.max_price_msat,
-            max_inline_bytes: config.max_inline_bytes,
-            log_origin: root.origin().to_owned(),
-            log_public_key: log_key.unwrap_or_default(),
-            receipt_public_key: receipt_key.unwrap_or_default(),
-            faucet: config.faucet && root.network() == Network::Simulated,
-        }))
+        Ok(Self(
+            GetServerInfoResponse {
+                network: root.network().to_string(),
+                server_version: env!("CARGO_PKG_VERSION").to_owned(),
+                fee_basis_points: config.fee_basis_points,
+                min_price_msat: config.min_price_msat,
+                max_price_msat: config.max_price_msat,
+                max_inline_bytes: config.max_inline_bytes,
+                log_origin: root.origin().to_owned(),
+                log_public_key: log_key.unwrap_or_default(),
+                receipt_public_key: receipt_key.unwrap_or_default(),
+                trust_root: root.to_json().map_err(|error| error.to_string())?,
+                faucet: config.faucet && root.network() == Network::Simulated,
+            },
+            root.network(),
+        ))
+    }
+
+    /// Which log statements are for.
+    pub(crate) fn log(&self) -> (Network, &str) {
+        (self.1, &self.0.log_origin)
     }
 
     /// The answer.

@@ -157,7 +157,7 @@ async fn receipt(
 ) -> Result<(), Failure> {
     let bytes = logged(&requester.session, &task.task_id).await?;
     keep(folder, "receipt.json", &bytes)?;
-    let policy = Policy { require_paid: true, network: Some(Network::Simulated), min_log_size: 0 };
+    let policy = Policy { require_paid: true, network: Some(Network::Simulated), ..Policy::default() };
     let mut verified = verify(&Bundle::from_json(&bytes)?, root, &policy, requester.now())?;
     verified.check_result(&result_bytes(task)?)?;
     let checks: Vec<String> =

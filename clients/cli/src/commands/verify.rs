@@ -1,10 +1,10 @@
 //! `verify`: checks a receipt or the proof of a balance, offline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use poa_sdk::receipts::bundle::MAX_BUNDLE_BYTES;
-use poa_sdk::receipts::{Bundle, Outcome, Policy, Requester, TrustRoot, Verified, verify};
+use poa_sdk::receipts::{Bundle, Digest, Outcome, Policy, Requester, TrustLevel, TrustRoot, Verified, verify};
 use poa_sdk::{Network, rfc3339, system_env, verify_balance_proof};
 use serde_json::{Value as Json, json};
 
@@ -30,6 +30,12 @@ pub(crate) struct VerifyArgs {
     /// Refuse a receipt that does not prove a payment.
     #[arg(long)]
     require_paid: bool,
+    /// A directory with the agent's source, from which the build is made anew: shows the level L2.
+    #[arg(long, value_name = "DIR")]
+    build: Option<PathBuf>,
+    /// Refuse a receipt whose run is shown to be less: L0 (signed), L1 (source published), L2 (reproduced), L3 (TEE).
+    #[arg(long, value_name = "LEVEL")]
+    min_level: Option<TrustLevel>,
     /// Refuse a file of another network: mainnet, regtest or simulated.
     #[arg(long, value_name = "NETWORK")]
     network: Option<Network>,
@@ -42,7 +48,17 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Result<(), Failure> {
         return balance(app, args, &root, &bytes);
     }
     let bundle = Bundle::from_json(&bytes)?;
-    let policy = Policy { require_paid: args.require_paid, network: args.network, min_log_size: 0 };
+    let reproduced_build = match &args.build {
+        Some(directory) => Some(build_digest(directory)?),
+        None => None,
+    };
+    let policy = Policy {
+        require_paid: args.require_paid,
+        network: args.network,
+        reproduced_build,
+        min_level: args.min_level,
+        ..Policy::default()
+    };
     let mut verified = verify(&bundle, &root, &policy, system_env().now())?;
     if let Some(path) = &args.result {
         verified.check_result(&read_file(path, usize::MAX)?)?;
@@ -51,6 +67,12 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Result<(), Failure> {
         verified.check_input(&read_file(path, usize::MAX)?)?;
     }
     app.out.either(|| json_of(&verified), || text_of(&verified))
+}
+
+/// The digest of the build that a directory makes.
+fn build_digest(directory: &Path) -> Result<Digest, Failure> {
+    let directory = Directory::walk(directory)?;
+    archive::digest(directory.entries()?).map_err(|error| refused(&error))
 }
 
 /// Which of the two documents it is: the fields of each are its own.
@@ -77,6 +99,7 @@ pub(crate) fn text_of(verified: &Verified) -> String {
     let mut rows = vec![("task", verified.task.to_string()), ("title", one_line(&verified.title))];
     let mut optional = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
     optional("agent", verified.agent.map(|agent| agent.to_string()));
+    optional("level", Some(verified.level.to_string()));
     optional("paid to", verified.account.map(|account| account.to_string()));
     optional(
         "result",
@@ -102,6 +125,14 @@ pub(crate) fn outcome(verified: &Verified) -> String {
             sats(fee.get()),
             rfc3339(*time)
         ),
+        Outcome::Split { amount, fee, payee_net, refund, time } => format!(
+            "a part was paid{network}: {} in all, {} to the agent, {} fee; {} went back to the requester, on {}",
+            sats(amount.get()),
+            sats(payee_net.get()),
+            sats(fee.get()),
+            sats(refund.get()),
+            rfc3339(*time)
+        ),
         Outcome::Refunded { amount, time } => {
             format!("{} went back to the requester{network} on {}", sats(amount.get()), rfc3339(*time))
         }
@@ -119,6 +150,10 @@ fn json_of(verified: &Verified) -> Json {
         Outcome::Paid { amount, fee, payee_net, time } => json!({
             "state": "paid", "amount_msat": amount.to_string(), "fee_msat": fee.to_string(),
             "payee_msat": payee_net.to_string(), "time": rfc3339(*time),
+        }),
+        Outcome::Split { amount, fee, payee_net, refund, time } => json!({
+            "state": "split", "amount_msat": amount.to_string(), "fee_msat": fee.to_string(),
+            "payee_msat": payee_net.to_string(), "refund_msat": refund.to_string(), "time": rfc3339(*time),
         }),
         Outcome::Refunded { amount, time } => {
             json!({ "state": "refunded", "amount_msat": amount.to_string(), "time": rfc3339(*time) })
@@ -147,6 +182,11 @@ fn json_of(verified: &Verified) -> Json {
         "requester_id": verified.requester_account.to_string(),
         "agent_id": verified.agent.map(|agent| agent.to_string()),
         "agent_key": verified.agent_key.map(|key| key.to_string()),
+        "agent_key_state": verified.agent_key_state,
+        "agent_version": verified.agent_version,
+        "level": verified.level,
+        "witnesses": verified.witnesses,
+        "captured_msat": verified.captured.to_string(),
         "account_id": verified.account.map(|account| account.to_string()),
         "result_sha256": verified.output.as_ref().map(|output| output.sha256.to_string()),
         "outcome": outcome,

@@ -169,6 +169,16 @@ impl<N: Notice> NoticeStatement<N> {
         Ok(statement)
     }
 
+    /// The same, and the envelope with the signature of that signer alone: what a log stores.
+    ///
+    /// # Errors
+    /// As [`Envelope::open`].
+    pub fn open_normalised(envelope: &Envelope) -> Result<(Self, Envelope), EnvelopeError> {
+        let statement = Self::open(envelope)?;
+        let signature = statement.signature_in(envelope)?.clone();
+        Ok((statement, envelope.with_one(signature)))
+    }
+
     /// The signature of the statement's signer that holds.
     pub(crate) fn signature_in<'a>(&self, envelope: &'a Envelope) -> Result<&'a Signature, EnvelopeError> {
         envelope.signature_by(self.signer, &self.payload)

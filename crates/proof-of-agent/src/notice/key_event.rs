@@ -208,7 +208,11 @@ impl KeyEvent {
         Some((self.change()?.key, self.reason?))
     }
 
-    fn check(&self) -> Result<(), StatementError> {
+    /// Checks every rule that it can be held to by itself, signatures included.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self) -> Result<(), StatementError> {
         let rotated = self.kind == KeyEventKind::Rotated;
         let first = self.kind == KeyEventKind::Registered;
         let by_key = self.authority == Authority::Key && !first;

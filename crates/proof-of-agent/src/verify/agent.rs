@@ -246,6 +246,15 @@ impl TrustLevel {
     }
 }
 
+impl std::str::FromStr for TrustLevel {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Key, Self::Published, Self::Reproduced, Self::Tee];
+        all.into_iter().find(|level| level.as_str() == text).ok_or("expected L0, L1, L2 or L3")
+    }
+}
+
 impl fmt::Display for TrustLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -48,11 +48,27 @@ impl Check for crate::attestation::v1::GetReceiptBundleRequest {
         found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
     }
 }
+impl Check for crate::attestation::v1::GetReputationRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
+    }
+}
+impl Check for crate::attestation::v1::GetTileRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "path", (&self.path).len(), 0, 64, true);
+    }
+}
 impl Check for crate::attestation::v1::ListAttestationsRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 200);
         found.length(path, "page_token", (&self.page_token).len(), 0, 512, false);
         found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
+    }
+}
+impl Check for crate::attestation::v1::ListLogEntriesRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.range(path, "first_index", i64::from(*(&self.first_index)), 0, 9007199254740991);
+        found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 1024);
     }
 }
 impl Check for crate::attestation::v1::WatchAttestationEventsRequest {
@@ -91,6 +107,13 @@ impl Check for crate::auth::v1::GetJwksRequest {
 impl Check for crate::auth::v1::GetServerInfoRequest {
     fn check(&self, _path: &str, _found: &mut Found) {}
 }
+impl Check for crate::auth::v1::ListAgentVersionsRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 200);
+        found.length(path, "page_token", (&self.page_token).len(), 0, 512, false);
+        found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
+    }
+}
 impl Check for crate::auth::v1::ListAgentsRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 200);
@@ -103,6 +126,11 @@ impl Check for crate::auth::v1::ListApiKeysRequest {
         found.length(path, "page_token", (&self.page_token).len(), 0, 512, false);
     }
 }
+impl Check for crate::auth::v1::ListKeyEventsRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
+    }
+}
 impl Check for crate::auth::v1::LoginRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.uuid(path, "request_id", &self.request_id);
@@ -113,6 +141,12 @@ impl Check for crate::auth::v1::LoginRequest {
 impl Check for crate::auth::v1::LogoutRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.length(path, "refresh_token", (&self.refresh_token).len(), 0, 256, true);
+    }
+}
+impl Check for crate::auth::v1::PublishAgentVersionRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.uuid(path, "request_id", &self.request_id);
+        found.length(path, "envelope", (&self.envelope).len(), 0, 32768, true);
     }
 }
 impl Check for crate::auth::v1::RefreshSessionRequest {
@@ -148,10 +182,30 @@ impl Check for crate::auth::v1::RetireAgentRequest {
         found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
     }
 }
+impl Check for crate::auth::v1::RevokeAgentKeyRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.uuid(path, "request_id", &self.request_id);
+        found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
+        found.range(path, "sequence", i64::from(*(&self.sequence)), 2, 64);
+        found.known(path, "reason", crate::auth::v1::KeyReason::try_from(*(&self.reason)).is_ok());
+        found.length(path, "authorisation", (&self.authorisation).len(), 0, 64, false);
+    }
+}
 impl Check for crate::auth::v1::RevokeApiKeyRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.uuid(path, "request_id", &self.request_id);
         found.length(path, "api_key_id", (&self.api_key_id).len(), 0, 40, true);
+    }
+}
+impl Check for crate::auth::v1::RotateAgentKeyRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.uuid(path, "request_id", &self.request_id);
+        found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
+        found.range(path, "sequence", i64::from(*(&self.sequence)), 2, 64);
+        found.length(path, "public_key", (&self.public_key).len(), 32, 32, true);
+        found.known(path, "reason", crate::auth::v1::KeyReason::try_from(*(&self.reason)).is_ok());
+        found.length(path, "key_proof", (&self.key_proof).len(), 64, 64, true);
+        found.length(path, "authorisation", (&self.authorisation).len(), 0, 64, false);
     }
 }
 impl Check for crate::auth::v1::WatchAgentEventsRequest {

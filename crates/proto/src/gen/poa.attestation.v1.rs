@@ -88,6 +88,8 @@ pub mod attestation {
         Pending = 1,
         /// In the published tree.
         Logged = 2,
+        /// In a published tree that enough witnesses have seen.
+        Witnessed = 3,
     }
     impl State {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -99,6 +101,7 @@ pub mod attestation {
                 Self::Unspecified => "STATE_UNSPECIFIED",
                 Self::Pending => "STATE_PENDING",
                 Self::Logged => "STATE_LOGGED",
+                Self::Witnessed => "STATE_WITNESSED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -107,6 +110,7 @@ pub mod attestation {
                 "STATE_UNSPECIFIED" => Some(Self::Unspecified),
                 "STATE_PENDING" => Some(Self::Pending),
                 "STATE_LOGGED" => Some(Self::Logged),
+                "STATE_WITNESSED" => Some(Self::Witnessed),
                 _ => None,
             }
         }
@@ -165,6 +169,10 @@ pub struct GetReceiptBundleResponse {
     /// Whether every statement so far is in the published tree.
     #[prost(bool, tag = "2")]
     pub logged: bool,
+    /// Whether every statement so far is in a published tree that enough witnesses have seen: always true with `logged` where
+    /// none are asked for.
+    #[prost(bool, tag = "3")]
+    pub witnessed: bool,
 }
 /// Asks for the checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -218,6 +226,122 @@ pub struct GetConsistencyProofResponse {
     /// The larger size.
     #[prost(int64, tag = "2")]
     pub second_size: i64,
+}
+/// Asks for entries.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLogEntriesRequest {
+    /// The place of the first entry, from 0.
+    #[prost(int64, tag = "1")]
+    pub first_index: i64,
+    /// How many at most: 256 where 0, at most 1,024.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+}
+/// Entries.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLogEntriesResponse {
+    /// In order; fewer than were asked for at the end of the published tree, or where their statements are large.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<LogEntry>,
+    /// The size of the published tree.
+    #[prost(int64, tag = "2")]
+    pub tree_size: i64,
+}
+/// One entry of the log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogEntry {
+    /// Its place, from 0.
+    #[prost(int64, tag = "1")]
+    pub log_index: i64,
+    /// The bytes of the leaf.
+    #[prost(bytes = "vec", tag = "2")]
+    pub entry: ::prost::alloc::vec::Vec<u8>,
+    /// The signed statement of an entry that belongs to no task: a DSSE envelope as JSON. Empty of all others.
+    #[prost(bytes = "vec", tag = "3")]
+    pub envelope: ::prost::alloc::vec::Vec<u8>,
+}
+/// Asks for a tile.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTileRequest {
+    /// What follows `/tile/` in its path: `0/000`, `1/x001/067.p/8`, `entries/000`.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+}
+/// A tile.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTileResponse {
+    /// Hashes of 32 bytes each, or entries with their lengths before them.
+    #[prost(bytes = "vec", tag = "1")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+/// Asks for a reputation.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetReputationRequest {
+    /// `agent_…`.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+}
+/// A reputation. That of an agent without records is the one that every agent begins with.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetReputationResponse {
+    /// The reputation.
+    #[prost(message, optional, tag = "1")]
+    pub reputation: ::core::option::Option<Reputation>,
+}
+/// What the log says of an agent. docs/protocol/reputation.md says how each number follows from the log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reputation {
+    /// `agent_…`.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The version of the formula.
+    #[prost(int32, tag = "2")]
+    pub formula_version: i32,
+    /// The entries of the log that it was computed from.
+    #[prost(int64, tag = "3")]
+    pub tree_size: i64,
+    /// The day for which it was computed, in days from 1970-01-01 on.
+    #[prost(int32, tag = "4")]
+    pub day: i32,
+    /// 0 to 1,000: quality times experience.
+    #[prost(int64, tag = "5")]
+    pub score: i64,
+    /// The share of good verdicts in basis points, decayed and capped per requester.
+    #[prost(int64, tag = "6")]
+    pub quality_basis_points: i64,
+    /// The fees that were paid for its work, decayed, capped per requester and weighted.
+    #[prost(int64, tag = "7")]
+    pub experience_msat: i64,
+    /// Results that were paid in whole.
+    #[prost(int64, tag = "8")]
+    pub completed: i64,
+    /// Of those, the ones that the requester itself accepted.
+    #[prost(int64, tag = "9")]
+    pub accepted: i64,
+    /// Parts of work that were paid while the work went on.
+    #[prost(int64, tag = "10")]
+    pub paid_in_part: i64,
+    /// Results that were rejected.
+    #[prost(int64, tag = "11")]
+    pub rejected: i64,
+    /// Claims that nothing came of.
+    #[prost(int64, tag = "12")]
+    pub lapsed: i64,
+    /// Tasks that an arbiter judged.
+    #[prost(int64, tag = "13")]
+    pub disputed: i64,
+    /// Of the completed ones, those that came in time.
+    #[prost(int64, tag = "14")]
+    pub on_time: i64,
+    /// Requesters that paid.
+    #[prost(int64, tag = "15")]
+    pub requesters: i64,
+    /// Of those, the ones that paid for more than one task.
+    #[prost(int64, tag = "16")]
+    pub repeat_requesters: i64,
+    /// Records that were left out, because requester and agent have one account.
+    #[prost(int64, tag = "17")]
+    pub self_dealing: i64,
 }
 /// Generated client implementations.
 #[cfg(feature = "attestation-client")]
@@ -354,7 +478,8 @@ pub mod attestation_service_client {
                 .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "GetReceiptBundle"));
             self.inner.unary(req, path, codec).await
         }
-        /// The log's newest signed checkpoint.
+        /// The log's newest signed checkpoint, with the signatures of the witnesses that have seen it; where witnesses are asked for,
+        /// the newest one that enough of them have seen.
         /// Idempotent: a read.
         /// Errors: none of its own. CLI: `poa log checkpoint`.
         pub async fn get_checkpoint(
@@ -371,6 +496,63 @@ pub mod attestation_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "GetCheckpoint"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads entries of the log, in order, from a place on: the bytes that the tree's leaves are the hashes of. Of entries that
+        /// belong to no task (key events, versions of agents, liabilities) the signed statement comes along: those are public.
+        /// Idempotent: a read.
+        /// Errors: FIELDS_INVALID. CLI: `poa log audit`.
+        pub async fn list_log_entries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLogEntriesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListLogEntriesResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.attestation.v1.AttestationService/ListLogEntries");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "ListLogEntries"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a tile of the log as C2SP tlog-tiles has it. The gateway serves the same over plain HTTP, as `/tile/…`.
+        /// Idempotent: a read; a tile never changes.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND. CLI: none.
+        pub async fn get_tile(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTileRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetTileResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.attestation.v1.AttestationService/GetTile");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "GetTile"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the log's public records come to for an agent, by the formula of docs/protocol/reputation.md. Anybody who reads the
+        /// log computes the same: `poa reputation recompute`.
+        /// Idempotent: a read; it changes with the log and from day to day.
+        /// Errors: FIELDS_INVALID. CLI: `poa reputation show`.
+        pub async fn get_reputation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetReputationRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetReputationResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/poa.attestation.v1.AttestationService/GetReputation");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "GetReputation"));
             self.inner.unary(req, path, codec).await
         }
         /// Proves that a leaf is in the tree of a size.
@@ -445,13 +627,37 @@ pub mod attestation_service_server {
             &self,
             request: tonic::Request<super::GetReceiptBundleRequest>,
         ) -> std::result::Result<tonic::Response<super::GetReceiptBundleResponse>, tonic::Status>;
-        /// The log's newest signed checkpoint.
+        /// The log's newest signed checkpoint, with the signatures of the witnesses that have seen it; where witnesses are asked for,
+        /// the newest one that enough of them have seen.
         /// Idempotent: a read.
         /// Errors: none of its own. CLI: `poa log checkpoint`.
         async fn get_checkpoint(
             &self,
             request: tonic::Request<super::GetCheckpointRequest>,
         ) -> std::result::Result<tonic::Response<super::GetCheckpointResponse>, tonic::Status>;
+        /// Reads entries of the log, in order, from a place on: the bytes that the tree's leaves are the hashes of. Of entries that
+        /// belong to no task (key events, versions of agents, liabilities) the signed statement comes along: those are public.
+        /// Idempotent: a read.
+        /// Errors: FIELDS_INVALID. CLI: `poa log audit`.
+        async fn list_log_entries(
+            &self,
+            request: tonic::Request<super::ListLogEntriesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListLogEntriesResponse>, tonic::Status>;
+        /// Reads a tile of the log as C2SP tlog-tiles has it. The gateway serves the same over plain HTTP, as `/tile/…`.
+        /// Idempotent: a read; a tile never changes.
+        /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND. CLI: none.
+        async fn get_tile(
+            &self,
+            request: tonic::Request<super::GetTileRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetTileResponse>, tonic::Status>;
+        /// What the log's public records come to for an agent, by the formula of docs/protocol/reputation.md. Anybody who reads the
+        /// log computes the same: `poa reputation recompute`.
+        /// Idempotent: a read; it changes with the log and from day to day.
+        /// Errors: FIELDS_INVALID. CLI: `poa reputation show`.
+        async fn get_reputation(
+            &self,
+            request: tonic::Request<super::GetReputationRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetReputationResponse>, tonic::Status>;
         /// Proves that a leaf is in the tree of a size.
         /// Idempotent: a read.
         /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND. CLI: `poa log prove`.
@@ -685,6 +891,121 @@ pub mod attestation_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetCheckpointSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.attestation.v1.AttestationService/ListLogEntries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLogEntriesSvc<T: AttestationService>(pub Arc<T>);
+                    impl<T: AttestationService> tonic::server::UnaryService<super::ListLogEntriesRequest>
+                        for ListLogEntriesSvc<T>
+                    {
+                        type Response = super::ListLogEntriesResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLogEntriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::list_log_entries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLogEntriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.attestation.v1.AttestationService/GetTile" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTileSvc<T: AttestationService>(pub Arc<T>);
+                    impl<T: AttestationService> tonic::server::UnaryService<super::GetTileRequest> for GetTileSvc<T> {
+                        type Response = super::GetTileResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::GetTileRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut =
+                                async move { <T as AttestationService>::get_tile(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTileSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.attestation.v1.AttestationService/GetReputation" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetReputationSvc<T: AttestationService>(pub Arc<T>);
+                    impl<T: AttestationService> tonic::server::UnaryService<super::GetReputationRequest> for GetReputationSvc<T> {
+                        type Response = super::GetReputationResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetReputationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::get_reputation(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetReputationSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -26,6 +26,19 @@ pub struct Agent {
     /// When it was registered.
     #[prost(message, optional, tag = "8")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether its key signs.
+    #[prost(enumeration = "agent::KeyState", tag = "9")]
+    pub key_state: i32,
+    /// How many events its keys have had: 1 after the registration. The next event has the next number.
+    #[prost(int32, tag = "10")]
+    pub key_sequence: i32,
+    /// What is shown of its runs by what it has published: `L0`, its key alone; `L1`, its newest version names its source. A
+    /// receipt may show more: `poa verify` says what.
+    #[prost(string, tag = "11")]
+    pub trust_level: ::prost::alloc::string::String,
+    /// The newest version that it has published; empty where it has none.
+    #[prost(string, tag = "12")]
+    pub version: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `Agent`.
 pub mod agent {
@@ -62,6 +75,144 @@ pub mod agent {
             }
         }
     }
+    /// Whether its key signs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum KeyState {
+        /// Not used.
+        Unspecified = 0,
+        /// It signs.
+        Active = 1,
+        /// It was revoked, and has no successor yet.
+        Revoked = 2,
+    }
+    impl KeyState {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KEY_STATE_UNSPECIFIED",
+                Self::Active => "KEY_STATE_ACTIVE",
+                Self::Revoked => "KEY_STATE_REVOKED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KEY_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+                "KEY_STATE_ACTIVE" => Some(Self::Active),
+                "KEY_STATE_REVOKED" => Some(Self::Revoked),
+                _ => None,
+            }
+        }
+    }
+}
+/// What became of an agent's key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyEvent {
+    /// `agent_…`.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The account that owns the agent: `acct_…`.
+    #[prost(string, tag = "2")]
+    pub account_id: ::prost::alloc::string::String,
+    /// Which event of the agent's keys this is, from 1 on without a gap.
+    #[prost(int32, tag = "3")]
+    pub sequence: i32,
+    /// What happened.
+    #[prost(enumeration = "key_event::Kind", tag = "4")]
+    pub kind: i32,
+    /// The key that is the agent's from now on; of a revocation the key that was revoked. 32 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub public_key: ::prost::alloc::vec::Vec<u8>,
+    /// The key that was rotated away, 32 bytes; else empty.
+    #[prost(bytes = "vec", tag = "6")]
+    pub previous_key: ::prost::alloc::vec::Vec<u8>,
+    /// Why the key before, or the revoked one, signs no more.
+    #[prost(enumeration = "KeyReason", tag = "7")]
+    pub reason: i32,
+    /// Since when somebody else may have had it; only of a compromised key.
+    #[prost(message, optional, tag = "8")]
+    pub compromised_since: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether the owner of the agent asked, and not the key.
+    #[prost(bool, tag = "9")]
+    pub by_owner: bool,
+    /// The signature of the key that signs no more, where it asked: 64 bytes.
+    #[prost(bytes = "vec", tag = "10")]
+    pub authorisation: ::prost::alloc::vec::Vec<u8>,
+    /// The signature of the key that signs from now on: 64 bytes, empty of a revocation.
+    #[prost(bytes = "vec", tag = "11")]
+    pub key_proof: ::prost::alloc::vec::Vec<u8>,
+    /// When.
+    #[prost(message, optional, tag = "12")]
+    pub event_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Nested message and enum types in `KeyEvent`.
+pub mod key_event {
+    /// What happened.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Kind {
+        /// Not used.
+        Unspecified = 0,
+        /// The agent's first key.
+        Registered = 1,
+        /// Another key took its place.
+        Rotated = 2,
+        /// The key signs no more.
+        Revoked = 3,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::Registered => "KIND_REGISTERED",
+                Self::Rotated => "KIND_ROTATED",
+                Self::Revoked => "KIND_REVOKED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_REGISTERED" => Some(Self::Registered),
+                "KIND_ROTATED" => Some(Self::Rotated),
+                "KIND_REVOKED" => Some(Self::Revoked),
+                _ => None,
+            }
+        }
+    }
+}
+/// A build of an agent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentVersion {
+    /// `agent_…`.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Its name, such as `1.4.0`.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// SHA-256 of the build's archive, 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub build_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Bytes of the archive.
+    #[prost(int64, tag = "4")]
+    pub build_size: i64,
+    /// Where the source is; empty where the agent does not say.
+    #[prost(string, tag = "5")]
+    pub source_ref: ::prost::alloc::string::String,
+    /// The signed statement: a DSSE envelope as JSON.
+    #[prost(bytes = "vec", tag = "6")]
+    pub envelope: ::prost::alloc::vec::Vec<u8>,
+    /// When it arrived.
+    #[prost(message, optional, tag = "7")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Registers an agent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -143,6 +294,167 @@ pub struct RetireAgentResponse {
     /// The agent.
     #[prost(message, optional, tag = "1")]
     pub agent: ::core::option::Option<Agent>,
+}
+/// Rotates an agent's key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateAgentKeyRequest {
+    /// A UUID of the caller's.
+    #[prost(string, tag = "1")]
+    pub request_id: ::prost::alloc::string::String,
+    /// `agent_…`.
+    #[prost(string, tag = "2")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The number of this event: one more than the agent's key_sequence.
+    #[prost(int32, tag = "3")]
+    pub sequence: i32,
+    /// The new Ed25519 public key, 32 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub public_key: ::prost::alloc::vec::Vec<u8>,
+    /// Why the old key signs no more.
+    #[prost(enumeration = "KeyReason", tag = "5")]
+    pub reason: i32,
+    /// Since when somebody else may have had the old key, in whole microseconds; with the reason COMPROMISED alone.
+    #[prost(message, optional, tag = "6")]
+    pub compromised_since: ::core::option::Option<::prost_types::Timestamp>,
+    /// The new key's Ed25519 signature, 64 bytes, over the text `poa.auth.v1.RotateAgentKey` LF agent id LF sequence LF old key in
+    /// lower-case hex LF new key in lower-case hex LF `superseded` or `compromised` LF compromised_since in RFC 3339, or nothing.
+    #[prost(bytes = "vec", tag = "7")]
+    pub key_proof: ::prost::alloc::vec::Vec<u8>,
+    /// The old key's signature over the same text; empty where the owner of the agent asks.
+    #[prost(bytes = "vec", tag = "8")]
+    pub authorisation: ::prost::alloc::vec::Vec<u8>,
+}
+/// The key is rotated.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateAgentKeyResponse {
+    /// The agent with its new key.
+    #[prost(message, optional, tag = "1")]
+    pub agent: ::core::option::Option<Agent>,
+    /// The event.
+    #[prost(message, optional, tag = "2")]
+    pub event: ::core::option::Option<KeyEvent>,
+}
+/// Revokes an agent's key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeAgentKeyRequest {
+    /// A UUID of the caller's.
+    #[prost(string, tag = "1")]
+    pub request_id: ::prost::alloc::string::String,
+    /// `agent_…`.
+    #[prost(string, tag = "2")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The number of this event: one more than the agent's key_sequence.
+    #[prost(int32, tag = "3")]
+    pub sequence: i32,
+    /// Why the key signs no more.
+    #[prost(enumeration = "KeyReason", tag = "4")]
+    pub reason: i32,
+    /// Since when somebody else may have had it, in whole microseconds; with the reason COMPROMISED alone.
+    #[prost(message, optional, tag = "5")]
+    pub compromised_since: ::core::option::Option<::prost_types::Timestamp>,
+    /// The key's own Ed25519 signature, 64 bytes, over the text `poa.auth.v1.RevokeAgentKey` LF agent id LF sequence LF key in
+    /// lower-case hex LF `superseded` or `compromised` LF compromised_since in RFC 3339, or nothing; empty where the owner of the
+    /// agent asks.
+    #[prost(bytes = "vec", tag = "6")]
+    pub authorisation: ::prost::alloc::vec::Vec<u8>,
+}
+/// The key is revoked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeAgentKeyResponse {
+    /// The agent without a key that signs.
+    #[prost(message, optional, tag = "1")]
+    pub agent: ::core::option::Option<Agent>,
+    /// The event.
+    #[prost(message, optional, tag = "2")]
+    pub event: ::core::option::Option<KeyEvent>,
+}
+/// Asks for the events of an agent's keys.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListKeyEventsRequest {
+    /// `agent_…`.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+}
+/// All of them: an agent has 64 at most.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListKeyEventsResponse {
+    /// Oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<KeyEvent>,
+}
+/// Publishes a version.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PublishAgentVersionRequest {
+    /// A UUID of the caller's.
+    #[prost(string, tag = "1")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The statement AgentVersion in a DSSE envelope as JSON, signed with the agent's active key. docs/protocol/receipts.md
+    /// defines every byte.
+    #[prost(bytes = "vec", tag = "2")]
+    pub envelope: ::prost::alloc::vec::Vec<u8>,
+}
+/// The version is published.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PublishAgentVersionResponse {
+    /// The version.
+    #[prost(message, optional, tag = "1")]
+    pub version: ::core::option::Option<AgentVersion>,
+}
+/// Lists versions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAgentVersionsRequest {
+    /// How many at most: 50 where 0, at most 200.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// The next_page_token of the page before.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+    /// `agent_…`.
+    #[prost(string, tag = "3")]
+    pub agent_id: ::prost::alloc::string::String,
+}
+/// A page of versions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAgentVersionsResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub versions: ::prost::alloc::vec::Vec<AgentVersion>,
+    /// Empty at the end.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Why a key signs no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum KeyReason {
+    /// Not used.
+    Unspecified = 0,
+    /// It was replaced in good order: all that it signed holds.
+    Superseded = 1,
+    /// Somebody else may have it: what it signed from a moment on is in doubt.
+    Compromised = 2,
+}
+impl KeyReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "KEY_REASON_UNSPECIFIED",
+            Self::Superseded => "KEY_REASON_SUPERSEDED",
+            Self::Compromised => "KEY_REASON_COMPROMISED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "KEY_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "KEY_REASON_SUPERSEDED" => Some(Self::Superseded),
+            "KEY_REASON_COMPROMISED" => Some(Self::Compromised),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "auth-client")]
@@ -286,6 +598,98 @@ pub mod agent_service_client {
             req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "RetireAgent"));
             self.inner.unary(req, path, codec).await
         }
+        /// Puts another key in the place of an agent's. The new key signs, and so does the old one; without the old one's signature
+        /// the owner of the agent must ask, signed in or with an API key that is not bound to one agent. From here on the old key
+        /// claims nothing; what it claimed before it may still deliver, unless it is compromised. The event enters the log of receipts.
+        /// Idempotent by request_id.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AUDIENCE_MISMATCH, AGENT_KEY_TAKEN, ETAG_MISMATCH, QUOTA_EXCEEDED,
+        /// RESOURCE_NOT_FOUND, REQUEST_ID_REUSED. CLI: `poa agent rotate-key`.
+        pub async fn rotate_agent_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::RotateAgentKeyResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.auth.v1.AgentService/RotateAgentKey");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "RotateAgentKey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Revokes an agent's key without another in its place: by the key itself, or by the owner of the agent. The agent claims
+        /// nothing until its owner gives it a new key with RotateAgentKey. The event enters the log of receipts.
+        /// Idempotent by request_id.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AUDIENCE_MISMATCH, ETAG_MISMATCH, QUOTA_EXCEEDED, RESOURCE_NOT_FOUND,
+        /// REQUEST_ID_REUSED. CLI: `poa agent revoke-key`.
+        pub async fn revoke_agent_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::RevokeAgentKeyResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.auth.v1.AgentService/RevokeAgentKey");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "RevokeAgentKey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what became of an agent's keys, oldest first. Public, as agents are.
+        /// Idempotent: a read.
+        /// Errors: RESOURCE_NOT_FOUND. CLI: `poa agent keys`.
+        pub async fn list_key_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListKeyEventsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListKeyEventsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.auth.v1.AgentService/ListKeyEvents");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "ListKeyEvents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Publishes a version of an agent: the digest of its build, and where its source is, signed with the agent's key. It enters
+        /// the log of receipts, and cannot be taken back.
+        /// Idempotent by request_id, and by the version's statement.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, VERSION_TAKEN, QUOTA_EXCEEDED, RESOURCE_NOT_FOUND, REQUEST_ID_REUSED.
+        /// CLI: `poa agent publish`.
+        pub async fn publish_agent_version(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PublishAgentVersionRequest>,
+        ) -> std::result::Result<tonic::Response<super::PublishAgentVersionResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.auth.v1.AgentService/PublishAgentVersion");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "PublishAgentVersion"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists an agent's versions, newest first. Public, as agents are.
+        /// Idempotent: a read.
+        /// Errors: PAGE_TOKEN_INVALID, RESOURCE_NOT_FOUND. CLI: `poa agent versions`.
+        pub async fn list_agent_versions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAgentVersionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListAgentVersionsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/poa.auth.v1.AgentService/ListAgentVersions");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "ListAgentVersions"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -326,6 +730,48 @@ pub mod agent_service_server {
             &self,
             request: tonic::Request<super::RetireAgentRequest>,
         ) -> std::result::Result<tonic::Response<super::RetireAgentResponse>, tonic::Status>;
+        /// Puts another key in the place of an agent's. The new key signs, and so does the old one; without the old one's signature
+        /// the owner of the agent must ask, signed in or with an API key that is not bound to one agent. From here on the old key
+        /// claims nothing; what it claimed before it may still deliver, unless it is compromised. The event enters the log of receipts.
+        /// Idempotent by request_id.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AUDIENCE_MISMATCH, AGENT_KEY_TAKEN, ETAG_MISMATCH, QUOTA_EXCEEDED,
+        /// RESOURCE_NOT_FOUND, REQUEST_ID_REUSED. CLI: `poa agent rotate-key`.
+        async fn rotate_agent_key(
+            &self,
+            request: tonic::Request<super::RotateAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::RotateAgentKeyResponse>, tonic::Status>;
+        /// Revokes an agent's key without another in its place: by the key itself, or by the owner of the agent. The agent claims
+        /// nothing until its owner gives it a new key with RotateAgentKey. The event enters the log of receipts.
+        /// Idempotent by request_id.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, AUDIENCE_MISMATCH, ETAG_MISMATCH, QUOTA_EXCEEDED, RESOURCE_NOT_FOUND,
+        /// REQUEST_ID_REUSED. CLI: `poa agent revoke-key`.
+        async fn revoke_agent_key(
+            &self,
+            request: tonic::Request<super::RevokeAgentKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::RevokeAgentKeyResponse>, tonic::Status>;
+        /// Lists what became of an agent's keys, oldest first. Public, as agents are.
+        /// Idempotent: a read.
+        /// Errors: RESOURCE_NOT_FOUND. CLI: `poa agent keys`.
+        async fn list_key_events(
+            &self,
+            request: tonic::Request<super::ListKeyEventsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListKeyEventsResponse>, tonic::Status>;
+        /// Publishes a version of an agent: the digest of its build, and where its source is, signed with the agent's key. It enters
+        /// the log of receipts, and cannot be taken back.
+        /// Idempotent by request_id, and by the version's statement.
+        /// Errors: FIELDS_INVALID, SIGNATURE_INVALID, VERSION_TAKEN, QUOTA_EXCEEDED, RESOURCE_NOT_FOUND, REQUEST_ID_REUSED.
+        /// CLI: `poa agent publish`.
+        async fn publish_agent_version(
+            &self,
+            request: tonic::Request<super::PublishAgentVersionRequest>,
+        ) -> std::result::Result<tonic::Response<super::PublishAgentVersionResponse>, tonic::Status>;
+        /// Lists an agent's versions, newest first. Public, as agents are.
+        /// Idempotent: a read.
+        /// Errors: PAGE_TOKEN_INVALID, RESOURCE_NOT_FOUND. CLI: `poa agent versions`.
+        async fn list_agent_versions(
+            &self,
+            request: tonic::Request<super::ListAgentVersionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListAgentVersionsResponse>, tonic::Status>;
     }
     /// Agents and their keys. An agent belongs to the account that registered it, which is paid for its work.
     #[derive(Debug)]
@@ -529,6 +975,202 @@ pub mod agent_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.auth.v1.AgentService/RotateAgentKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateAgentKeySvc<T: AgentService>(pub Arc<T>);
+                    impl<T: AgentService> tonic::server::UnaryService<super::RotateAgentKeyRequest> for RotateAgentKeySvc<T> {
+                        type Response = super::RotateAgentKeyResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateAgentKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut =
+                                async move { <T as AgentService>::rotate_agent_key(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateAgentKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.auth.v1.AgentService/RevokeAgentKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeAgentKeySvc<T: AgentService>(pub Arc<T>);
+                    impl<T: AgentService> tonic::server::UnaryService<super::RevokeAgentKeyRequest> for RevokeAgentKeySvc<T> {
+                        type Response = super::RevokeAgentKeyResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeAgentKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut =
+                                async move { <T as AgentService>::revoke_agent_key(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeAgentKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.auth.v1.AgentService/ListKeyEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListKeyEventsSvc<T: AgentService>(pub Arc<T>);
+                    impl<T: AgentService> tonic::server::UnaryService<super::ListKeyEventsRequest> for ListKeyEventsSvc<T> {
+                        type Response = super::ListKeyEventsResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListKeyEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut =
+                                async move { <T as AgentService>::list_key_events(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListKeyEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.auth.v1.AgentService/PublishAgentVersion" => {
+                    #[allow(non_camel_case_types)]
+                    struct PublishAgentVersionSvc<T: AgentService>(pub Arc<T>);
+                    impl<T: AgentService> tonic::server::UnaryService<super::PublishAgentVersionRequest>
+                        for PublishAgentVersionSvc<T>
+                    {
+                        type Response = super::PublishAgentVersionResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PublishAgentVersionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AgentService>::publish_agent_version(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PublishAgentVersionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.auth.v1.AgentService/ListAgentVersions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAgentVersionsSvc<T: AgentService>(pub Arc<T>);
+                    impl<T: AgentService> tonic::server::UnaryService<super::ListAgentVersionsRequest>
+                        for ListAgentVersionsSvc<T>
+                    {
+                        type Response = super::ListAgentVersionsResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAgentVersionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AgentService>::list_agent_versions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAgentVersionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -824,6 +1466,10 @@ pub struct GetServerInfoResponse {
     /// The key that signs the platform's statements, 32 bytes.
     #[prost(bytes = "vec", tag = "9")]
     pub receipt_public_key: ::prost::alloc::vec::Vec<u8>,
+    /// The trust root as a file: all keys that a verifier of this instance believes, signed by its root key. A client pins it when
+    /// it first signs in; one from someone else is better.
+    #[prost(bytes = "vec", tag = "11")]
+    pub trust_root: ::prost::alloc::vec::Vec<u8>,
     /// Whether a faucet pays deposits here (simulated sats only).
     #[prost(bool, tag = "10")]
     pub faucet: bool,
@@ -1671,6 +2317,12 @@ pub struct AgentEvent {
     /// When.
     #[prost(message, optional, tag = "3")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What became of its key: of KIND_REGISTERED, KIND_KEY_ROTATED and KIND_KEY_REVOKED.
+    #[prost(message, optional, tag = "4")]
+    pub key_event: ::core::option::Option<KeyEvent>,
+    /// The version's statement, a DSSE envelope as JSON: of KIND_VERSION_PUBLISHED.
+    #[prost(bytes = "vec", tag = "5")]
+    pub version_envelope: ::prost::alloc::vec::Vec<u8>,
 }
 /// Nested message and enum types in `AgentEvent`.
 pub mod agent_event {
@@ -1684,6 +2336,12 @@ pub mod agent_event {
         Registered = 1,
         /// It was retired.
         Retired = 2,
+        /// Another key took the place of its key.
+        KeyRotated = 3,
+        /// Its key was revoked.
+        KeyRevoked = 4,
+        /// It published a version.
+        VersionPublished = 5,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -1695,6 +2353,9 @@ pub mod agent_event {
                 Self::Unspecified => "KIND_UNSPECIFIED",
                 Self::Registered => "KIND_REGISTERED",
                 Self::Retired => "KIND_RETIRED",
+                Self::KeyRotated => "KIND_KEY_ROTATED",
+                Self::KeyRevoked => "KIND_KEY_REVOKED",
+                Self::VersionPublished => "KIND_VERSION_PUBLISHED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1703,6 +2364,9 @@ pub mod agent_event {
                 "KIND_UNSPECIFIED" => Some(Self::Unspecified),
                 "KIND_REGISTERED" => Some(Self::Registered),
                 "KIND_RETIRED" => Some(Self::Retired),
+                "KIND_KEY_ROTATED" => Some(Self::KeyRotated),
+                "KIND_KEY_REVOKED" => Some(Self::KeyRevoked),
+                "KIND_VERSION_PUBLISHED" => Some(Self::VersionPublished),
                 _ => None,
             }
         }

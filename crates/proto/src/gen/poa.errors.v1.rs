@@ -81,7 +81,8 @@ pub enum ErrorReason {
     DeadlineExceeded = 30,
     /// INTERNAL. A bug. Report the request id. Any method.
     Internal = 31,
-    /// ABORTED. The etag does not match: somebody changed it meanwhile. Read again, then decide. No method yet.
+    /// ABORTED. Somebody changed it meanwhile: it is not what the request says that it changes. Read again, then decide.
+    /// Example metadata: {"current": "3"}.
     EtagMismatch = 32,
     /// FAILED_PRECONDITION. The price is below the floor or above the cap of this server. Example metadata: {"min_msat":
     /// "1000"}.
@@ -105,6 +106,9 @@ pub enum ErrorReason {
     EscrowState = 39,
     /// FAILED_PRECONDITION. The fee has begun and may be agreed in signed terms: set another one from a later moment on.
     FeeStarted = 40,
+    /// ALREADY_EXISTS. The agent has published another build under this version's name. Take the next name: what is published
+    /// stays. Example metadata: {"version": "1.4.0"}.
+    VersionTaken = 41,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -154,6 +158,7 @@ impl ErrorReason {
             Self::FundingLost => "ERROR_REASON_FUNDING_LOST",
             Self::EscrowState => "ERROR_REASON_ESCROW_STATE",
             Self::FeeStarted => "ERROR_REASON_FEE_STARTED",
+            Self::VersionTaken => "ERROR_REASON_VERSION_TAKEN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -200,6 +205,7 @@ impl ErrorReason {
             "ERROR_REASON_FUNDING_LOST" => Some(Self::FundingLost),
             "ERROR_REASON_ESCROW_STATE" => Some(Self::EscrowState),
             "ERROR_REASON_FEE_STARTED" => Some(Self::FeeStarted),
+            "ERROR_REASON_VERSION_TAKEN" => Some(Self::VersionTaken),
             _ => None,
         }
     }

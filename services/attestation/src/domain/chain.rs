@@ -2,6 +2,7 @@
 
 use poa_common::AccountId;
 use proof_of_agent::bundle::MAX_ENTRIES;
+use proof_of_agent::reputation::Facts;
 use proof_of_agent::{Body, Chain, ChainError, DidKey, Digest, Kind, Position, Statement};
 
 use super::Refusal;
@@ -68,6 +69,16 @@ impl TaskChain {
         self.chain.append(statement).map_err(|error| Refusal::of_chain(&error))?;
         self.path = path;
         Ok(())
+    }
+
+    /// What a statement that is about to be appended means for an agent's reputation.
+    pub(crate) fn facts(&self, statement: &Statement) -> Option<Facts> {
+        Facts::of(&self.chain, statement)
+    }
+
+    /// Who offered the task; none before the offer.
+    pub(crate) fn requester(&self) -> Option<AccountId> {
+        Some(self.chain.terms_offered()?.requester)
     }
 
     /// Where it ends; none before the offer.

@@ -6,7 +6,7 @@ mod chain;
 mod refusal;
 mod submission;
 
-pub(crate) use agent::{Agent, admit};
+pub(crate) use agent::{Agent, AgentKey, admit};
 pub(crate) use cache::ChainCache;
 pub(crate) use chain::{ChainEnd, Place, TaskChain};
 pub(crate) use refusal::Refusal;

@@ -25,8 +25,8 @@ pub(crate) struct Signed {
     pub(crate) statement: Statement,
     /// The DSSE envelope as JSON, with the one signature that counts.
     pub(crate) envelope: Vec<u8>,
-    /// The hash of its leaf in the log.
-    pub(crate) leaf_hash: Digest,
+    /// Its entry in the log, without a record.
+    pub(crate) entry: LogEntry,
 }
 
 /// The agent that a statement names, the key that signed it, and the account that the call came from.
@@ -45,8 +45,7 @@ pub(crate) struct AgentSigner {
 impl Signed {
     /// A statement and the envelope around it, whose signature is verified here.
     pub(crate) fn new(statement: Statement, envelope: &Envelope) -> Result<Self, EnvelopeError> {
-        let leaf_hash = LogEntry::of(envelope)?.leaf_hash();
-        Ok(Self { statement, envelope: envelope.to_json(), leaf_hash })
+        Ok(Self { entry: LogEntry::of(envelope)?, envelope: envelope.to_json(), statement })
     }
 }
 
@@ -90,7 +89,7 @@ impl Submission {
         if statement.context().role != Role::Platform {
             return Err(Refusal::Signature { problem: "role" });
         }
-        if statement.context().signer != keys.receipt_key() {
+        if !keys.signs_with(statement.context().signer) {
             return Err(Refusal::Signature { problem: "key" });
         }
         if statement.kind() == Kind::WorkReceived {
@@ -116,7 +115,7 @@ fn belongs_here(statement: &Statement, task_id: TaskId, keys: &PlatformKeys) -> 
     if context.network != keys.network() {
         return Err(Refusal::chain("network", "it is of another network than this instance"));
     }
-    if context.origin != keys.origin() {
+    if !keys.has_origin(&context.origin) {
         return Err(Refusal::chain("logOrigin", "it is for another log than this one"));
     }
     Ok(())

@@ -5,6 +5,7 @@
 use poa_common::{LiabilitiesId, Msat, Timestamp, Violations};
 use poa_proto::attestation::v1::{AppendLiabilitiesRequest, AppendLiabilitiesResponse};
 use proof_of_agent::liabilities::{Liabilities, LiabilitiesStatement};
+use proof_of_agent::notice::Notice as _;
 use proof_of_agent::tlog::{self, LogEntry};
 use proof_of_agent::{Digest, Envelope, Nonce};
 
@@ -14,7 +15,7 @@ use crate::domain::Refusal;
 use crate::error::Error;
 use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::store;
-use crate::store::liabilities::{New, Stated};
+use crate::store::notices::{New, Stated};
 
 pub(super) async fn handle(
     service: &Service,
@@ -22,14 +23,14 @@ pub(super) async fn handle(
 ) -> Result<AppendLiabilitiesResponse, Error> {
     poa_chassis::validate(&message)?;
     let liabilities = read(&message)?;
-    let stated = match store::liabilities::find(service.db.read(), liabilities.snapshot).await? {
+    let stated = match store::notices::find(service.db.read(), liabilities.slot()).await? {
         Some(stated) => stated,
         None => append(service, &liabilities).await?,
     };
     // Said again is the same; said otherwise is another statement under the same name.
     let envelope = Envelope::from_json(&stated.envelope).map_err(Error::bug)?;
     let before = LiabilitiesStatement::parse(envelope.payload()).map_err(Error::bug)?;
-    if *before.liabilities() != liabilities {
+    if *before.notice() != liabilities {
         return Err(Refusal::OtherLiabilities.into());
     }
     prove(service, stated).await
@@ -65,13 +66,13 @@ async fn append(service: &Service, liabilities: &Liabilities) -> Result<Stated, 
     let keys = &service.keys;
     let nonce = Nonce::new(service.env.random());
     let statement =
-        LiabilitiesStatement::new(keys.network(), keys.origin(), keys.receipt_key(), nonce, *liabilities)
+        LiabilitiesStatement::new(keys.network(), keys.origin(), keys.receipt_key(), nonce, liabilities)
             .map_err(|error| Refusal::of_statement("liabilities", &error))?;
-    let envelope = keys.sign_liabilities(&statement).map_err(Error::bug)?;
+    let envelope = keys.sign_notice(&statement).map_err(Error::bug)?;
     let new = New {
-        snapshot: liabilities.snapshot,
-        digest: envelope.digest(),
-        leaf_hash: LogEntry::of_liabilities(&envelope).map_err(Error::bug)?.leaf_hash(),
+        entry: LogEntry::of_notice::<Liabilities>(&envelope).map_err(Error::bug)?,
+        agent: None,
+        subject: liabilities.root,
         envelope: envelope.to_json(),
         now: service.env.now(),
     };
@@ -81,10 +82,10 @@ async fn append(service: &Service, liabilities: &Liabilities) -> Result<Stated, 
             Box::pin(async move {
                 let log_index = store::log::lock_head(tx).await?;
                 // Under the lock: whoever was first has committed.
-                if let Some(stated) = store::liabilities::find(tx.conn(), new.snapshot).await? {
+                if let Some(stated) = store::notices::find(tx.conn(), new.entry.slot).await? {
                     return Ok((stated, false));
                 }
-                store::liabilities::insert(tx, log_index, new).await?;
+                store::notices::insert(tx, log_index, new).await?;
                 store::log::set_head(tx, log_index.saturating_add(1)).await?;
                 before_commit(Failpoint::LiabilitiesBeforeCommit).await?;
                 Ok::<_, poa_storage::Error>((Stated { log_index, envelope: new.envelope.clone() }, true))

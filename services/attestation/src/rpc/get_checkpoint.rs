@@ -6,5 +6,10 @@ use super::Service;
 use crate::error::Error;
 
 pub(super) async fn handle(service: &Service) -> Result<GetCheckpointResponse, Error> {
-    Ok(GetCheckpointResponse { checkpoint: service.newest_checkpoint().await?.note })
+    let checkpoint = match service.witnessed_checkpoint().await? {
+        Some(witnessed) => witnessed,
+        // Before the witnesses have seen a first one, those who look are told what there is.
+        None => service.newest_checkpoint().await?,
+    };
+    Ok(GetCheckpointResponse { checkpoint: checkpoint.note })
 }

@@ -1,15 +1,19 @@
 //! GetReceiptBundle: a task's receipt as one file.
 
-use poa_common::TaskId;
+use std::collections::HashMap;
+
+use poa_common::{AgentId, TaskId};
 use poa_proto::attestation::v1::{GetReceiptBundleRequest, GetReceiptBundleResponse};
 use proof_of_agent::chain::{MAX_STATEMENTS, receipt_path};
-use proof_of_agent::tlog;
-use proof_of_agent::{Bundle, BundleEntry, Envelope, Statement};
+use proof_of_agent::tlog::{self, LogEntry, Node};
+use proof_of_agent::{Bundle, BundleEntry, Digest, Envelope, NoticeEntry, Statement};
 use tonic::Request;
 
 use super::Service;
 use crate::error::Error;
 use crate::store;
+use crate::store::checkpoints::Published;
+use crate::store::notices::Stated;
 
 pub(super) async fn handle(
     service: &Service,
@@ -23,8 +27,9 @@ pub(super) async fn handle(
     if !store::chains::may_read(service.db.read(), task, account).await? {
         return Err(absent());
     }
-    // The checkpoint first: the tree under it is complete, whatever is appended meanwhile.
-    let checkpoint = service.newest_checkpoint().await?;
+    // The checkpoints first: the trees under them are complete, whatever is appended meanwhile.
+    let newest = service.newest_checkpoint().await?;
+    let witnessed = service.witnessed_checkpoint().await?;
     let stored = store::statements::of_task(service.db.read(), task, 0, MAX_STATEMENTS).await?;
     let envelopes = stored
         .iter()
@@ -38,12 +43,20 @@ pub(super) async fn handle(
         .map_err(Error::bug)?;
     let path = receipt_path(&statements);
 
-    let size = checkpoint.size;
     let indices = || path.iter().map(|place| stored[*place].log_index);
+    // One that the witnesses have seen, where it reaches as far.
+    let reaches = |checkpoint: &Published| indices().all(|index| index < checkpoint.size);
+    let witnessed = witnessed.filter(reaches);
+    let is_witnessed = witnessed.is_some();
+    let checkpoint = witnessed.unwrap_or(newest);
+    let size = checkpoint.size;
+    let agent = Agent::of(&statements, &path);
+    let notices = agent.notices(service, size).await?;
     let mut wanted = Vec::new();
-    for index in indices().filter(|index| *index < size) {
+    for index in indices().chain(notices.indices()).filter(|index| *index < size) {
         wanted.extend(tlog::nodes_needed_for_inclusion(index, size).map_err(Error::bug)?);
     }
+    let records = store::log::entries_at(service.db.read(), &indices().collect::<Vec<u64>>()).await?;
     let nodes = store::log::nodes(service.db.read(), wanted).await?;
     let mut entries = Vec::with_capacity(path.len());
     for (place, log_index) in path.iter().zip(indices()) {
@@ -53,9 +66,77 @@ pub(super) async fn handle(
         } else {
             Vec::new()
         };
-        entries.push(BundleEntry { envelope: envelopes[*place].clone(), log_index, proof });
+        let entry = records.get(&log_index).ok_or_else(|| Error::bug("a statement without its entry"))?;
+        let record = LogEntry::decode(entry).map_err(Error::bug)?.record;
+        entries.push(BundleEntry { envelope: envelopes[*place].clone(), log_index, proof, record });
     }
-    let logged = indices().all(|index| index < size);
-    let bundle = Bundle::new(service.keys.network(), task, entries, checkpoint.note);
-    Ok(GetReceiptBundleResponse { bundle: bundle.to_json().map_err(Error::bug)?, logged })
+    let logged = reaches(&checkpoint);
+    let mut bundle = Bundle::new(service.keys.network(), task, entries, checkpoint.note);
+    bundle.key_events = notices.proved(&notices.key_events, size, &nodes)?;
+    bundle.agent_version = notices.proved(notices.version.as_slice(), size, &nodes)?.pop();
+    Ok(GetReceiptBundleResponse {
+        bundle: bundle.to_json().map_err(Error::bug)?,
+        logged,
+        witnessed: is_witnessed,
+    })
+}
+
+/// The agent that a receipt is about, and the build that it names.
+struct Agent {
+    id: Option<AgentId>,
+    build: Option<Digest>,
+}
+
+/// What the log says of that agent.
+struct Notices {
+    key_events: Vec<Stated>,
+    version: Option<Stated>,
+}
+
+// === impl Agent ===
+
+impl Agent {
+    fn of(statements: &[Statement], path: &[usize]) -> Self {
+        let bodies = || path.iter().rev().map(|place| statements[*place].body());
+        Self {
+            id: bodies().find_map(|body| body.as_terms_accepted()).map(|accepted| accepted.agent),
+            build: bodies().find_map(|body| body.as_work_submitted()).and_then(|work| work.build_digest),
+        }
+    }
+
+    async fn notices(&self, service: &Service, size: u64) -> Result<Notices, Error> {
+        let Some(id) = self.id else {
+            return Ok(Notices { key_events: Vec::new(), version: None });
+        };
+        let key_events = store::notices::key_events(service.db.read(), id, size).await?;
+        let version = match self.build {
+            Some(build) => store::notices::version_of_build(service.db.read(), id, build, size).await?,
+            None => None,
+        };
+        Ok(Notices { key_events, version })
+    }
+}
+
+// === impl Notices ===
+
+impl Notices {
+    fn indices(&self) -> impl Iterator<Item = u64> + '_ {
+        self.key_events.iter().chain(&self.version).map(|stated| stated.log_index)
+    }
+
+    fn proved(
+        &self,
+        stated: &[Stated],
+        size: u64,
+        nodes: &HashMap<Node, Digest>,
+    ) -> Result<Vec<NoticeEntry>, Error> {
+        let entry = |stated: &Stated| {
+            Ok(NoticeEntry {
+                envelope: Envelope::from_json(&stated.envelope).map_err(Error::bug)?,
+                log_index: stated.log_index,
+                proof: tlog::inclusion_proof(stated.log_index, size, nodes).map_err(Error::bug)?,
+            })
+        };
+        stated.iter().map(entry).collect()
+    }
 }

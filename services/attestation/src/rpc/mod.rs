@@ -8,7 +8,10 @@ mod get_checkpoint;
 mod get_consistency_proof;
 mod get_inclusion_proof;
 mod get_receipt_bundle;
+mod get_reputation;
+mod get_tile;
 mod list_attestations;
+mod list_log_entries;
 mod watch_attestation_events;
 
 use std::sync::Arc;
@@ -22,8 +25,10 @@ use poa_proto::attestation::v1::{
     AppendLiabilitiesRequest, AppendLiabilitiesResponse, AppendStatementRequest, AppendStatementResponse,
     GetAttestationRequest, GetAttestationResponse, GetCheckpointRequest, GetCheckpointResponse,
     GetConsistencyProofRequest, GetConsistencyProofResponse, GetInclusionProofRequest,
-    GetInclusionProofResponse, GetReceiptBundleRequest, GetReceiptBundleResponse, ListAttestationsRequest,
-    ListAttestationsResponse, WatchAttestationEventsRequest, WatchAttestationEventsResponse,
+    GetInclusionProofResponse, GetReceiptBundleRequest, GetReceiptBundleResponse, GetReputationRequest,
+    GetReputationResponse, GetTileRequest, GetTileResponse, ListAttestationsRequest,
+    ListAttestationsResponse, ListLogEntriesRequest, ListLogEntriesResponse, WatchAttestationEventsRequest,
+    WatchAttestationEventsResponse,
 };
 use poa_storage::Database;
 use poa_storage::batch::Handle;
@@ -56,10 +61,20 @@ pub(crate) struct Service {
 // === impl Service ===
 
 impl Service {
-    /// The newest checkpoint. The log is opened with one, so that there always is one.
+    /// The newest checkpoint, whoever has seen it. The log is opened with one, so that there always is one.
     async fn newest_checkpoint(&self) -> Result<Published, Error> {
-        let newest = store::checkpoints::newest(self.db.read()).await?;
+        let newest = self.checkpoint_seen_by(0).await?;
         newest.ok_or_else(|| Error::bug("the log has no checkpoint"))
+    }
+
+    /// The newest checkpoint that enough witnesses have seen; none before they have seen one.
+    async fn witnessed_checkpoint(&self) -> Result<Option<Published>, Error> {
+        self.checkpoint_seen_by(self.keys.trust_root().trusted().witnesses.quorum).await
+    }
+
+    async fn checkpoint_seen_by(&self, quorum: u32) -> Result<Option<Published>, Error> {
+        let witnesses = self.keys.witnesses();
+        Ok(store::checkpoints::newest(self.db.read(), self.keys.origin(), &witnesses, quorum).await?)
     }
 }
 
@@ -121,6 +136,24 @@ impl AttestationService for Service {
         _request: Request<GetCheckpointRequest>,
     ) -> Result<Response<GetCheckpointResponse>, Status> {
         answer(get_checkpoint::handle(self).await)
+    }
+
+    async fn list_log_entries(
+        &self,
+        request: Request<ListLogEntriesRequest>,
+    ) -> Result<Response<ListLogEntriesResponse>, Status> {
+        answer(list_log_entries::handle(self, &request.into_inner()).await)
+    }
+
+    async fn get_tile(&self, request: Request<GetTileRequest>) -> Result<Response<GetTileResponse>, Status> {
+        answer(get_tile::handle(self, &request.into_inner()).await)
+    }
+
+    async fn get_reputation(
+        &self,
+        request: Request<GetReputationRequest>,
+    ) -> Result<Response<GetReputationResponse>, Status> {
+        answer(get_reputation::handle(self, &request.into_inner()).await)
     }
 
     async fn get_inclusion_proof(

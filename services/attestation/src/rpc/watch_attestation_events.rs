@@ -33,6 +33,7 @@ const PAGE: usize = 200;
 /// A reader's place in the log.
 struct Reader {
     db: Database,
+    origin: String,
     /// The place after the last statement that was told; a heartbeat repeats it.
     place: Place,
     /// The index of the next statement to tell.
@@ -53,7 +54,13 @@ pub(super) async fn handle(
     if next > service.newest_checkpoint().await?.size || !is_in_log(&service.db, &place, next).await? {
         return Err(unknown());
     }
-    let reader = Reader { db: service.db.clone(), place, next, waiting: VecDeque::new() };
+    let reader = Reader {
+        db: service.db.clone(),
+        origin: service.keys.origin().to_owned(),
+        place,
+        next,
+        waiting: VecDeque::new(),
+    };
     let messages = unfold(Some(reader), async |reader| {
         let mut reader = reader?;
         match reader.next().await {
@@ -103,7 +110,9 @@ impl Reader {
                 self.place = Place::after(i64::try_from(self.next).map_err(Error::bug)?, stored.id.uuid());
                 return Ok(self.message(Update::Event(event(stored)?)));
             }
-            let published = store::checkpoints::newest(self.db.read()).await?.map_or(0, |newest| newest.size);
+            let published = store::checkpoints::newest(self.db.read(), &self.origin, &[], 0)
+                .await?
+                .map_or(0, |newest| newest.size);
             if published > self.next {
                 let rows = store::statements::in_log(self.db.read(), self.next, published, PAGE).await?;
                 if rows.is_empty() {

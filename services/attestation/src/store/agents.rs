@@ -4,85 +4,99 @@ use std::collections::HashMap;
 
 use poa_common::{AccountId, AgentId, Timestamp, TypedId as _};
 use poa_storage::{Error, Reader, Tx};
-use proof_of_agent::DidKey;
-use sqlx::PgExecutor;
+use proof_of_agent::{AgentKeyState, DidKey};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::Agent;
+use super::digest;
+use crate::domain::{Agent, AgentKey};
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    agent_id: Uuid,
-    account_id: Uuid,
-    public_key: Vec<u8>,
-    retired: bool,
-    changed_at: Timestamp,
-}
-
-/// The agents with these ids, as far as they are known.
+/// The agents with these ids, as far as they are known, with all their keys.
 pub(crate) async fn find(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     ids: &[AgentId],
 ) -> Result<HashMap<AgentId, Agent>, Error> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT agent_id, account_id, public_key, retired, changed_at FROM agents WHERE agent_id = ANY($1)",
+    let rows: Vec<(Uuid, Uuid, bool, i32, Vec<u8>, Vec<u8>, i16)> = sqlx::query_as(
+        "SELECT a.agent_id, a.account_id, a.retired, a.key_sequence, k.public_key, k.event_digest, k.state
+         FROM agents a JOIN agent_keys k ON k.agent_id = a.agent_id WHERE a.agent_id = ANY($1)",
     )
     .bind(ids)
-    .fetch_all(executor)
+    .fetch_all(connection)
     .await?;
-    rows.into_iter().map(|row| row.agent().map(|agent| (agent.agent_id, agent))).collect()
+    let mut agents: HashMap<AgentId, Agent> = HashMap::new();
+    for (id, account, retired, sequence, key, event, state) in rows {
+        let id = AgentId::from_uuid(id);
+        let agent = agents.entry(id).or_insert_with(|| Agent {
+            agent_id: id,
+            account_id: AccountId::from_uuid(account),
+            retired,
+            key_sequence: u32::try_from(sequence).unwrap_or_default(),
+            keys: Vec::new(),
+        });
+        agent.keys.push(AgentKey {
+            key: DidKey::from_slice(&key).map_err(|error| Error::Corrupt(error.to_string()))?,
+            event: digest(&event)?,
+            state: match state {
+                1 => AgentKeyState::Active,
+                2 => AgentKeyState::Superseded,
+                3 => AgentKeyState::Compromised,
+                _ => return Err(Error::Corrupt("a stored state of a key is unknown".to_owned())),
+            },
+        });
+    }
+    Ok(agents)
 }
 
 /// Whether an agent is known by now.
 pub(crate) async fn is_known(reader: &Reader, id: AgentId) -> Result<bool, Error> {
-    Ok(find(reader, &[id]).await?.contains_key(&id))
+    let found: Option<bool> = sqlx::query_scalar("SELECT true FROM agents WHERE agent_id = $1")
+        .bind(id.uuid())
+        .fetch_optional(reader)
+        .await?;
+    Ok(found.is_some())
 }
 
-/// Stores agents as they are now, each id once. What is older than what is stored changes nothing: another
-/// replica may follow the same events, and be ahead. To retire is final, whatever auth's clock said then.
-pub(crate) async fn store(tx: &mut Tx, agents: &[Agent]) -> Result<(), Error> {
-    let ids: Vec<Uuid> = agents.iter().map(|agent| agent.agent_id.uuid()).collect();
-    let accounts: Vec<Uuid> = agents.iter().map(|agent| agent.account_id.uuid()).collect();
-    let keys: Vec<&[u8]> = agents.iter().map(|agent| agent.key.as_bytes().as_slice()).collect();
-    let retired: Vec<bool> = agents.iter().map(|agent| agent.retired).collect();
-    let changed: Vec<Timestamp> = agents.iter().map(|agent| agent.changed_at).collect();
-    // Ordered, so that two replicas that store the same agents cannot deadlock.
+/// Stores an agent as it is after an event, and its keys. Under the lock of the log's head, where its key event is logged too.
+pub(crate) async fn store(tx: &mut Tx, agent: &Agent, now: Timestamp) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO agents (agent_id, account_id, public_key, retired, changed_at)
-         SELECT agent_id, account_id, public_key, retired, changed_at
-         FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::boolean[], $5::timestamptz[])
-              AS given (agent_id, account_id, public_key, retired, changed_at)
-         ORDER BY agent_id
+        "INSERT INTO agents (agent_id, account_id, retired, key_sequence, changed_at)
+         VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (agent_id) DO UPDATE
-         SET account_id = excluded.account_id, public_key = excluded.public_key,
-             retired = agents.retired OR excluded.retired, changed_at = excluded.changed_at
-         WHERE agents.changed_at <= excluded.changed_at OR (excluded.retired AND NOT agents.retired)",
+         SET account_id = excluded.account_id, retired = agents.retired OR excluded.retired,
+             key_sequence = excluded.key_sequence, changed_at = excluded.changed_at",
     )
-    .bind(ids)
-    .bind(accounts)
+    .bind(agent.agent_id.uuid())
+    .bind(agent.account_id.uuid())
+    .bind(agent.retired)
+    .bind(i32::try_from(agent.key_sequence).map_err(Error::other)?)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    let keys: Vec<&[u8]> = agent.keys.iter().map(|key| key.key.as_bytes().as_slice()).collect();
+    let events: Vec<&[u8]> = agent.keys.iter().map(|key| key.event.as_ref()).collect();
+    let states: Vec<i16> = agent
+        .keys
+        .iter()
+        .map(|key| match key.state {
+            AgentKeyState::Active => 1,
+            AgentKeyState::Superseded => 2,
+            AgentKeyState::Compromised => 3,
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO agent_keys (agent_id, public_key, event_digest, state)
+         SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::smallint[])
+         ON CONFLICT (agent_id, public_key) DO UPDATE SET state = excluded.state",
+    )
+    .bind(agent.agent_id.uuid())
     .bind(keys)
-    .bind(retired)
-    .bind(changed)
+    .bind(events)
+    .bind(states)
     .execute(tx.conn())
     .await?;
     Ok(())
-}
-
-// === impl Row ===
-
-impl Row {
-    fn agent(self) -> Result<Agent, Error> {
-        let key = DidKey::from_slice(&self.public_key).map_err(|error| Error::Corrupt(error.to_string()))?;
-        Ok(Agent {
-            agent_id: AgentId::from_uuid(self.agent_id),
-            account_id: AccountId::from_uuid(self.account_id),
-            key,
-            retired: self.retired,
-            changed_at: self.changed_at,
-        })
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use poa_common::Timestamp;
+use poa_common::{AgentId, Timestamp, TypedId as _};
 use poa_storage::{Error, Reader, Tx};
 use proof_of_agent::Digest;
 use proof_of_agent::tlog::Node;
@@ -57,32 +57,68 @@ pub(crate) async fn is_behind(reader: &Reader) -> Result<bool, Error> {
     Ok(sqlx::query_scalar("SELECT next_index > size FROM log_head, log_tree").fetch_one(reader).await?)
 }
 
-/// The hashes of the leaves from an index on, at most `limit`.
+/// Stores entries. Their places are the caller's to give, under the lock of the log's head.
+pub(crate) async fn insert_entries(tx: &mut Tx, entries: &[(u64, Vec<u8>)]) -> Result<(), Error> {
+    let indices = entries.iter().map(|(index, _)| signed(*index)).collect::<Result<Vec<i64>, _>>()?;
+    let bytes: Vec<&[u8]> = entries.iter().map(|(_, entry)| entry.as_slice()).collect();
+    sqlx::query("INSERT INTO log_entries (log_index, entry) SELECT * FROM unnest($1::bigint[], $2::bytea[])")
+        .bind(indices)
+        .bind(bytes)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The entries from an index on, at most `limit`.
 ///
 /// # Errors
 /// `Corrupt` where an index is missing: a tree that skips one would be a lie.
-pub(crate) async fn leaves(tx: &mut Tx, from: u64, limit: usize) -> Result<Vec<Digest>, Error> {
+pub(crate) async fn entries(
+    executor: impl PgExecutor<'_>,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<Vec<u8>>, Error> {
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT log_index, leaf_hash FROM (
-             (SELECT log_index, leaf_hash FROM statements WHERE log_index >= $1 ORDER BY log_index LIMIT $2)
-             UNION ALL
-             (SELECT log_index, leaf_hash FROM liabilities WHERE log_index >= $1 ORDER BY log_index LIMIT $2)
-         ) AS leaves ORDER BY log_index LIMIT $2",
+        "SELECT log_index, entry FROM log_entries WHERE log_index >= $1 ORDER BY log_index LIMIT $2",
     )
     .bind(signed(from)?)
     .bind(signed(limit)?)
-    .fetch_all(tx.conn())
+    .fetch_all(executor)
     .await?;
-    rows.iter()
+    rows.into_iter()
         .zip(from..)
-        .map(|((index, hash), expected)| {
-            if unsigned(*index)? == expected {
-                digest(hash)
+        .map(|((index, entry), expected)| {
+            if unsigned(index)? == expected {
+                Ok(entry)
             } else {
                 Err(Error::Corrupt(format!("the log has no entry {expected}, but one at {index}")))
             }
         })
         .collect()
+}
+
+/// The entries at these places, as far as they are there.
+pub(crate) async fn entries_at(reader: &Reader, indices: &[u64]) -> Result<HashMap<u64, Vec<u8>>, Error> {
+    let indices = indices.iter().map(|index| signed(*index)).collect::<Result<Vec<i64>, _>>()?;
+    let rows: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT log_index, entry FROM log_entries WHERE log_index = ANY($1)")
+            .bind(indices)
+            .fetch_all(reader)
+            .await?;
+    rows.into_iter().map(|(index, entry)| Ok((unsigned(index)?, entry))).collect()
+}
+
+/// The entries with an agent's records in the tree of `tree_size` leaves, in the log's order.
+pub(crate) async fn records(reader: &Reader, agent: AgentId, tree_size: u64) -> Result<Vec<Vec<u8>>, Error> {
+    Ok(sqlx::query_scalar(
+        "SELECT entry FROM log_entries
+         WHERE octet_length(entry) = 142 AND substring(entry FROM 102 FOR 16) = $1 AND log_index < $2
+         ORDER BY log_index",
+    )
+    .bind(agent.uuid().as_bytes().as_slice())
+    .bind(signed(tree_size)?)
+    .fetch_all(reader)
+    .await?)
 }
 
 /// Stores nodes of the tree.

@@ -3,8 +3,9 @@
 pub(crate) mod agents;
 pub(crate) mod chains;
 pub(crate) mod checkpoints;
-pub(crate) mod liabilities;
 pub(crate) mod log;
+pub(crate) mod notices;
+pub(crate) mod requesters;
 pub(crate) mod statements;
 
 use poa_storage::Error;

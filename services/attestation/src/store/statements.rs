@@ -25,8 +25,6 @@ pub(crate) struct Stored {
     pub(crate) digest: Digest,
     /// The DSSE envelope as JSON.
     pub(crate) envelope: Vec<u8>,
-    /// The hash of its leaf in the log.
-    pub(crate) leaf_hash: Digest,
     /// Its place in the log, from 0.
     pub(crate) log_index: u64,
     /// When it was appended.
@@ -42,7 +40,6 @@ struct Row {
     kind: i16,
     digest: Vec<u8>,
     envelope: Vec<u8>,
-    leaf_hash: Vec<u8>,
     created_at: Timestamp,
 }
 
@@ -55,13 +52,12 @@ pub(crate) async fn insert(tx: &mut Tx, rows: &[&Stored]) -> Result<(), Error> {
     let kinds: Vec<i16> = rows.iter().map(|row| i16::from(row.kind.number())).collect();
     let digests: Vec<&[u8]> = rows.iter().map(|row| row.digest.as_ref()).collect();
     let envelopes: Vec<&[u8]> = rows.iter().map(|row| row.envelope.as_slice()).collect();
-    let leaves: Vec<&[u8]> = rows.iter().map(|row| row.leaf_hash.as_ref()).collect();
     let times: Vec<Timestamp> = rows.iter().map(|row| row.created_at).collect();
     sqlx::query(
         "INSERT INTO statements
-             (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
+             (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
          SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::integer[], $5::smallint[],
-                              $6::bytea[], $7::bytea[], $8::bytea[], $9::timestamptz[])",
+                              $6::bytea[], $7::bytea[], $8::timestamptz[])",
     )
     .bind(indices)
     .bind(ids)
@@ -70,7 +66,6 @@ pub(crate) async fn insert(tx: &mut Tx, rows: &[&Stored]) -> Result<(), Error> {
     .bind(kinds)
     .bind(digests)
     .bind(envelopes)
-    .bind(leaves)
     .bind(times)
     .execute(tx.conn())
     .await?;
@@ -85,7 +80,7 @@ pub(crate) async fn by_digest(
     let tasks: Vec<Uuid> = wanted.iter().map(|(task, _)| task.uuid()).collect();
     let digests: Vec<&[u8]> = wanted.iter().map(|(_, digest)| digest.as_ref()).collect();
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.leaf_hash, s.created_at
+        "SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.created_at
          FROM statements s
          WHERE s.task_id = ANY($1)
            AND (s.task_id, s.digest) IN (SELECT * FROM unnest($1::uuid[], $2::bytea[]))",
@@ -103,7 +98,7 @@ pub(crate) async fn next_in_chain(
     statement: &Stored,
 ) -> Result<Option<Stored>, Error> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at
+        "SELECT log_index, id, task_id, sequence, kind, digest, envelope, created_at
          FROM statements WHERE task_id = $1 AND sequence = $2 + 1",
     )
     .bind(statement.task_id.uuid())
@@ -137,7 +132,7 @@ pub(crate) async fn of_task(
     limit: usize,
 ) -> Result<Vec<Stored>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at
+        "SELECT log_index, id, task_id, sequence, kind, digest, envelope, created_at
          FROM statements WHERE task_id = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3",
     )
     .bind(task.uuid())
@@ -157,7 +152,7 @@ pub(crate) async fn in_log(
     limit: usize,
 ) -> Result<Vec<Stored>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at
+        "SELECT log_index, id, task_id, sequence, kind, digest, envelope, created_at
          FROM statements WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index LIMIT $3",
     )
     .bind(signed(first)?)
@@ -175,7 +170,7 @@ pub(crate) async fn readable(
     account: AccountId,
 ) -> Result<Option<Stored>, Error> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.leaf_hash, s.created_at
+        "SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.created_at
          FROM statements s
          JOIN chains c ON c.task_id = s.task_id
          WHERE s.id = $1 AND (c.requester_account_id = $2 OR c.payee_account_id = $2)",
@@ -199,7 +194,6 @@ impl Row {
             kind: kind.ok_or_else(|| Error::Corrupt("a stored kind is unknown".to_owned()))?,
             digest: digest(&self.digest)?,
             envelope: self.envelope,
-            leaf_hash: digest(&self.leaf_hash)?,
             log_index: unsigned(self.log_index)?,
             created_at: self.created_at,
         })

@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use poa_common::{AgentId, Env, TaskId, Timestamp, TypedId as _};
+use poa_common::{AccountId, AgentId, Env, Msat, TaskId, Timestamp, TypedId as _};
 use poa_storage::batch::{BatchHandler, Replies};
 use poa_storage::{Database, Tx};
-use proof_of_agent::{AgentKeyState, Author, Digest, Envelope, Kind, Nonce, Statement, WorkReceived};
+use proof_of_agent::reputation::{Facts, Record, bucket};
+use proof_of_agent::{Author, Digest, Envelope, Kind, Nonce, Statement, WorkReceived};
 use sqlx::PgConnection;
 
-use crate::domain::{Agent, ChainCache, ChainEnd, Refusal, Signed, Submission, TaskChain, admit};
+use crate::domain::{Agent, AgentKey, ChainCache, ChainEnd, Refusal, Signed, Submission, TaskChain, admit};
 use crate::error::Error;
 use crate::failpoint::{Failpoint, before_commit};
 use crate::keys::PlatformKeys;
@@ -47,6 +48,12 @@ struct Batch {
     next_index: u64,
     now: Timestamp,
     agents: HashMap<AgentId, Agent>,
+    /// What the requesters of these tasks have paid in fees for the work of others.
+    fees_paid: HashMap<AccountId, Msat>,
+    /// What this batch adds to that.
+    new_fees: HashMap<AccountId, Msat>,
+    /// The entries of the log that it writes.
+    entries: Vec<(u64, Vec<u8>)>,
 }
 
 // === impl Appender ===
@@ -64,14 +71,21 @@ impl Appender {
         submission: &Submission,
     ) -> Result<Appended, Error> {
         let statement = &submission.signed.statement;
-        if let Some(signer) = &submission.agent {
-            admit(signer, statement.kind(), batch.agents.get(&signer.agent_id))?;
-        }
+        let key = match &submission.agent {
+            Some(signer) => Some(admit(signer, statement.kind(), batch.agents.get(&signer.agent_id))?),
+            None => None,
+        };
         let sequence = chain.len();
+        let facts = chain.facts(statement);
         chain.append(statement.clone())?;
         let log_index = batch.next_index;
-        let receipt = self.receipt(batch, chain, submission, log_index)?;
+        let receipt = self.receipt(batch, chain, submission, key, log_index)?;
         batch.next_index = log_index + if receipt.is_some() { 2 } else { 1 };
+        let record = facts.and_then(|facts| self.record(batch, chain, statement, facts));
+        batch.entries.push((log_index, submission.signed.entry.with_record(record).encode()));
+        if let Some(receipt) = &receipt {
+            batch.entries.push((log_index + 1, receipt.entry.encode()));
+        }
         let place = |signed: &Signed, step: u8| Stored {
             id: self.env.new_id(),
             task_id: submission.task_id,
@@ -79,7 +93,6 @@ impl Appender {
             kind: signed.statement.kind(),
             digest: signed.statement.digest(),
             envelope: signed.envelope.clone(),
-            leaf_hash: signed.leaf_hash,
             log_index: log_index + u64::from(step),
             created_at: batch.now,
         };
@@ -90,16 +103,40 @@ impl Appender {
         })
     }
 
+    /// The public record of a statement: what the chain says, whose task it was, and what that requester had paid before. Fees
+    /// that it pays now count from the next record on.
+    fn record(
+        &self,
+        batch: &mut Batch,
+        chain: &TaskChain,
+        statement: &Statement,
+        facts: Facts,
+    ) -> Option<Record> {
+        let requester = chain.requester()?;
+        let paid = batch.fees_paid.get(&requester).copied().unwrap_or(Msat::ZERO);
+        let fee = statement.body().as_settlement().map_or(Msat::ZERO, |settlement| settlement.fee_msat);
+        if fee > Msat::ZERO && !facts.self_dealing {
+            for fees in [&mut batch.fees_paid, &mut batch.new_fees] {
+                let sum = fees.entry(requester).or_insert(Msat::ZERO);
+                *sum = sum.checked_add(fee).unwrap_or(*sum);
+            }
+        }
+        let requester = self.keys.pseudonym(requester, facts.agent);
+        Some(Record { facts, requester, standing: bucket(paid) })
+    }
+
     /// The platform's receipt of a submission, appended to the chain.
     fn receipt(
         &self,
         batch: &Batch,
         chain: &mut TaskChain,
         submission: &Submission,
+        key: Option<AgentKey>,
         log_index: u64,
     ) -> Result<Option<Signed>, Error> {
         let statement = &submission.signed.statement;
-        let (Kind::WorkSubmitted, Some(signer)) = (statement.kind(), &submission.agent) else {
+        let (Kind::WorkSubmitted, Some(signer), Some(key)) = (statement.kind(), &submission.agent, key)
+        else {
             return Ok(None);
         };
         let account = chain.payee().ok_or_else(|| Error::bug("a submission without a claim"))?;
@@ -107,8 +144,8 @@ impl Appender {
             agent: signer.agent_id,
             account,
             agent_key: signer.key,
-            // `admit` has held the signature's key against the active one.
-            agent_key_state: AgentKeyState::Active,
+            key_event: key.event,
+            agent_key_state: key.state,
             submission_log_index: log_index,
             received_time: batch.now,
         };
@@ -190,7 +227,16 @@ impl BatchHandler for Appender {
         let tasks: Vec<TaskId> = open.iter().map(|command| command.task_id).collect();
         let mut chains = self.chains(tx, &tasks, &ends).await?;
 
-        let mut batch = Batch { next_index, now: self.env.now(), agents };
+        let requesters: Vec<AccountId> = ends.values().map(|end| end.requester).collect();
+        let fees_paid = store::requesters::fees_paid(tx, &requesters).await?;
+        let mut batch = Batch {
+            next_index,
+            now: self.env.now(),
+            agents,
+            fees_paid,
+            new_fees: HashMap::new(),
+            entries: Vec::new(),
+        };
         let mut moved = Vec::new();
         let mut replies: Replies<Appended, Error> = Vec::with_capacity(commands.len());
         for command in commands {
@@ -216,6 +262,10 @@ impl BatchHandler for Appender {
                 .flat_map(|appended| std::iter::once(&appended.statement).chain(&appended.receipt))
                 .collect();
             store::statements::insert(tx, &rows).await?;
+            store::log::insert_entries(tx, &batch.entries).await?;
+            if !batch.new_fees.is_empty() {
+                store::requesters::add_fees(tx, &batch.new_fees).await?;
+            }
             store::chains::store(tx, &moved).await?;
             store::log::set_head(tx, batch.next_index).await?;
             before_commit(Failpoint::AppendBeforeCommit).await?;

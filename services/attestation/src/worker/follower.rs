@@ -1,25 +1,27 @@
-//! Follows auth's stream of agent events into our own table. The cursor is committed with the effect, so that the
+//! Follows auth's stream of agent events into the log and our own tables. The cursor is committed with the effect, so that the
 //! stream goes on where it ended, whenever and however that was.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use poa_chassis::Context;
 use poa_chassis::client::PeerChannel;
-use poa_common::{AccountId, AgentId, Env, Timestamp};
+use poa_common::{Env, Timestamp};
 use poa_proto::auth::v1::auth_internal_service_client::AuthInternalServiceClient;
 use poa_proto::auth::v1::watch_agent_events_response::Update;
-use poa_proto::auth::v1::{AgentEvent, WatchAgentEventsRequest, WatchAgentEventsResponse, agent};
+use poa_proto::auth::v1::{WatchAgentEventsRequest, WatchAgentEventsResponse};
 use poa_storage::{Database, cursor};
-use proof_of_agent::DidKey;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::domain::Agent;
+use super::agent_events::{self, News};
+use super::sequencer::Nudge;
 use crate::error::Error;
-use crate::{metrics, store};
+use crate::failpoint::{Failpoint, committed};
+use crate::keys::PlatformKeys;
+use crate::metrics;
 
 /// The name of our cursor.
 const CURSOR: &str = "auth.agent-events";
@@ -53,6 +55,8 @@ pub(crate) struct Progress {
 pub(crate) struct Follower {
     env: Env,
     db: Database,
+    keys: Arc<PlatformKeys>,
+    sequencer: Nudge,
     client: AuthInternalServiceClient<PeerChannel>,
     progress: watch::Sender<Progress>,
 }
@@ -70,10 +74,10 @@ enum Ended {
     Store(#[from] Error),
 }
 
-/// What a stretch of the stream comes to: the agents in it as they are at its end, and where to go on.
+/// What a stretch of the stream tells, and where to go on.
 #[derive(Debug, Default)]
 struct Stretch {
-    agents: HashMap<AgentId, Agent>,
+    news: Vec<News>,
     events: usize,
     cursor: Option<String>,
     newest: Option<Timestamp>,
@@ -82,9 +86,16 @@ struct Stretch {
 // === impl Follower ===
 
 impl Follower {
-    pub(crate) fn new(env: Env, db: Database, channel: PeerChannel) -> (Self, watch::Receiver<Progress>) {
+    pub(crate) fn new(
+        env: Env,
+        db: Database,
+        keys: Arc<PlatformKeys>,
+        sequencer: Nudge,
+        channel: PeerChannel,
+    ) -> (Self, watch::Receiver<Progress>) {
         let (progress, receiver) = watch::channel(Progress::default());
-        (Self { env, db, client: AuthInternalServiceClient::new(channel), progress }, receiver)
+        let client = AuthInternalServiceClient::new(channel);
+        (Self { env, db, keys, sequencer, client, progress }, receiver)
     }
 
     /// Follows until it is told to stop. A dead stream is opened again, after growing waits.
@@ -187,13 +198,13 @@ impl Follower {
     }
 
     async fn store(&self, stretch: Stretch) -> Result<(), Error> {
-        let Stretch { agents, events, cursor, newest } = stretch;
-        let now = self.env.now();
-        let agents: Vec<Agent> = agents.into_values().collect();
+        let Stretch { news, events, cursor, newest } = stretch;
+        let (env, keys, now) = (self.env.clone(), Arc::clone(&self.keys), self.env.now());
+        let is_logged = !news.is_empty();
         self.db
-            .transact_with((agents, cursor, now), |(agents, cursor, now), tx| {
+            .transact_with((env, keys, news, cursor, now), |(env, keys, news, cursor, now), tx| {
                 Box::pin(async move {
-                    store::agents::store(tx, agents).await?;
+                    agent_events::apply(tx, env, keys, news, *now).await?;
                     if let Some(cursor) = cursor {
                         cursor::store(tx, CURSOR, cursor.as_bytes(), *now).await?;
                     }
@@ -201,6 +212,10 @@ impl Follower {
                 })
             })
             .await?;
+        if is_logged {
+            committed(Failpoint::AgentEventsCommitted).await?;
+            self.sequencer.appended();
+        }
         metrics::agent_events(events);
         let is_news = newest.is_some_and(|newest| now - newest < NEWS);
         self.progress.send_modify(|progress| {
@@ -228,33 +243,14 @@ impl Stretch {
         };
         self.events += 1;
         self.cursor = Some(cursor);
-        match read(&event) {
-            Some(agent) => {
-                self.newest = Some(agent.changed_at);
-                // In order: the later one counts.
-                self.agents.insert(agent.agent_id, agent);
-            }
+        let nanos =
+            |time: prost_types::Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+        let time = event.event_time.map(nanos);
+        self.newest = time.and_then(|nanos| Timestamp::from_unix_timestamp_nanos(nanos).ok()).or(self.newest);
+        match agent_events::read(&event) {
+            Some(news) => self.news.push(news),
             // To stop here would stop all agents behind it; such an agent is one that we do not know.
             None => tracing::error!(kind = event.kind, "an agent event is malformed and passed over"),
         }
     }
-}
-
-/// The agent as the event leaves it.
-fn read(event: &AgentEvent) -> Option<Agent> {
-    let agent = event.agent.as_ref()?;
-    let time = event.event_time.as_ref()?;
-    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-    let retired = match agent.state() {
-        agent::State::Active => false,
-        agent::State::Retired => true,
-        agent::State::Unspecified => return None,
-    };
-    Some(Agent {
-        agent_id: agent.agent_id.parse().ok()?,
-        account_id: agent.account_id.parse::<AccountId>().ok()?,
-        key: DidKey::from_slice(&agent.public_key).ok()?,
-        retired,
-        changed_at: Timestamp::from_unix_timestamp_nanos(nanos).ok()?,
-    })
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 use poa_chassis::BuildError;
 use poa_common::{Env, Timestamp};
 use poa_storage::{Database, Tx};
-use proof_of_agent::Checkpoint;
 use proof_of_agent::tlog;
+use proof_of_agent::{Checkpoint, Digest};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::kept::{self, Kept};
 use crate::error::Error;
 use crate::failpoint::{Failpoint, before_commit, committed};
 use crate::keys::PlatformKeys;
@@ -45,17 +46,18 @@ pub(crate) struct Sequencer {
     keys: Arc<PlatformKeys>,
     interval: Duration,
     nudge: Nudge,
+    kept: Kept,
 }
 
 /// What became of an attempt to grow the tree.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Growth {
     /// Nothing was appended.
     None,
     /// The last checkpoint, ours or another replica's, is too young.
     TooSoon { wait: Duration },
     /// A checkpoint was published.
-    Published { size: u64 },
+    Published { size: u64, note: String },
 }
 
 // === impl Nudge ===
@@ -73,18 +75,21 @@ impl Sequencer {
     /// Opens the log: makes the checkpoint of the empty one, or holds the newest against our own keys.
     ///
     /// # Errors
-    /// A checkpoint that these keys have not signed: the database is of another log.
+    /// A checkpoint that these keys have not signed: the database is of another log. A database that does not reach what was
+    /// published, as the kept checkpoint shows: the log would fork.
     pub(crate) async fn open(
         env: Env,
         db: Database,
         keys: Arc<PlatformKeys>,
         interval: Duration,
         nudge: Nudge,
+        kept: Kept,
     ) -> Result<Self, BuildError> {
-        let sequencer = Self { env, db, keys, interval, nudge };
-        let newest = match store::checkpoints::newest(sequencer.db.read()).await? {
+        let sequencer = Self { env, db, keys, interval, nudge, kept };
+        let origin = sequencer.keys.origin().to_owned();
+        let newest = match store::checkpoints::newest(sequencer.db.read(), &origin, &[], 0).await? {
             Some(newest) => newest,
-            None => sequencer.begin().await?,
+            None => sequencer.begin_here().await?,
         };
         let opened = sequencer.keys.open_checkpoint(&newest.note).map_err(|error| {
             let origin = sequencer.keys.origin();
@@ -93,7 +98,35 @@ impl Sequencer {
         if opened.size != newest.size {
             return Err("the newest checkpoint of the database is of another size than its row says".into());
         }
+        sequencer.compare_with_kept(newest.size).await?;
         Ok(sequencer)
+    }
+
+    /// Begins to publish under our origin. A database that was published under another one is taken over where the trust root
+    /// names that origin as an earlier one.
+    async fn begin_here(&self) -> Result<Published, BuildError> {
+        let before = store::checkpoints::origins(self.db.read()).await?;
+        if let Some(foreign) = before.iter().find(|origin| !self.keys.has_origin(origin)) {
+            return Err(format!(
+                "the database holds the log {foreign}, which is no earlier origin of this one"
+            )
+            .into());
+        }
+        Ok(self.begin().await?)
+    }
+
+    /// Holds the database against the last checkpoint that was kept apart from it.
+    async fn compare_with_kept(&self, stored: u64) -> Result<(), BuildError> {
+        let Some(kept) = self.kept.read()?.filter(|kept| kept.origin == self.keys.origin()) else {
+            return Ok(());
+        };
+        let root = if kept.size <= stored {
+            let nodes = store::log::nodes(self.db.read(), tlog::nodes_needed_for_root(kept.size)).await?;
+            Some(tlog::root(kept.size, &nodes)?)
+        } else {
+            None
+        };
+        Ok(kept::continues(&kept, stored, root)?)
     }
 
     /// Publishes until it is told to stop.
@@ -110,7 +143,7 @@ impl Sequencer {
             let pause = match advanced.unwrap_or_else(stalled) {
                 Ok(Growth::None) => continue,
                 Ok(Growth::TooSoon { wait }) => wait,
-                Ok(Growth::Published { size }) => {
+                Ok(Growth::Published { size, .. }) => {
                     metrics::checkpoint_made(size);
                     tracing::debug!(size, "checkpoint published");
                     self.interval
@@ -134,8 +167,9 @@ impl Sequencer {
             return Ok(Growth::None);
         }
         let growth = self.db.transact_with(self.clone(), |this, tx| Box::pin(this.grow(tx))).await?;
-        if let Growth::Published { .. } = growth {
+        if let Growth::Published { note, .. } = &growth {
             committed(Failpoint::CheckpointCommitted).await?;
+            self.kept.write(note.clone()).await;
         }
         Ok(growth)
     }
@@ -149,7 +183,8 @@ impl Sequencer {
         if let Some(wait) = self.interval.checked_sub(age).filter(|wait| !wait.is_zero()) {
             return Ok(Growth::TooSoon { wait });
         }
-        let leaves = store::log::leaves(tx, tree.size, MAX_LEAVES).await?;
+        let entries = store::log::entries(tx.conn(), tree.size, MAX_LEAVES).await?;
+        let leaves: Vec<Digest> = entries.iter().map(|entry| tlog::leaf_hash(entry)).collect();
         if leaves.is_empty() {
             return Ok(Growth::None);
         }
@@ -161,9 +196,10 @@ impl Sequencer {
         let count = u64::try_from(leaves.len()).map_err(Error::bug)?;
         let size = tree.size.checked_add(count).ok_or_else(|| Error::bug("the log is full"))?;
         let root = tlog::root(size, &nodes).map_err(Error::bug)?;
-        self.store(tx, &Checkpoint { origin: self.keys.origin().to_owned(), size, root }, now).await?;
+        let origin = self.keys.origin().to_owned();
+        let Published { note, .. } = self.store(tx, &Checkpoint { origin, size, root }, now).await?;
         before_commit(Failpoint::CheckpointBeforeCommit).await?;
-        Ok(Growth::Published { size })
+        Ok(Growth::Published { size, note })
     }
 
     async fn store(&self, tx: &mut Tx, checkpoint: &Checkpoint, now: Timestamp) -> Result<Published, Error> {
@@ -173,18 +209,22 @@ impl Sequencer {
         Ok(Published { size: checkpoint.size, note })
     }
 
-    /// The checkpoint of the empty log. Two replicas that start together take turns, and the second finds it.
+    /// The first checkpoint under our origin: of the empty log, or of one that goes on under a new name. Two replicas that start together take turns, and the second finds it.
     async fn begin(&self) -> Result<Published, Error> {
         let input = (self.clone(), self.env.now());
         self.db
             .transact_with(input, |(this, now), tx| {
                 Box::pin(async move {
-                    store::log::lock_tree(tx).await?;
-                    if let Some(published) = store::checkpoints::newest(tx.conn()).await? {
+                    let tree = store::log::lock_tree(tx).await?;
+                    if let Some(published) =
+                        store::checkpoints::newest(tx.conn(), this.keys.origin(), &[], 0).await?
+                    {
                         return Ok(published);
                     }
                     let origin = this.keys.origin().to_owned();
-                    this.store(tx, &Checkpoint { origin, size: 0, root: tlog::empty_root() }, *now).await
+                    let nodes = store::log::nodes(tx.conn(), tlog::nodes_needed_for_root(tree.size)).await?;
+                    let root = tlog::root(tree.size, &nodes).map_err(Error::bug)?;
+                    this.store(tx, &Checkpoint { origin, size: tree.size, root }, *now).await
                 })
             })
             .await

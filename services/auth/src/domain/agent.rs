@@ -2,15 +2,18 @@
 
 use poa_common::{AccountId, AgentId, Timestamp, Violations};
 use proof_of_agent::DidKey;
+use proof_of_agent::notice::registration_text;
 
 /// Agents of one account that may claim tasks.
 pub(crate) const MAX_ACTIVE_AGENTS: i64 = 100;
 /// Agents of one account in all: retired ones stay for ever, because receipts name them.
 pub(crate) const MAX_AGENTS: i64 = 1_000;
+/// Events of one agent's keys: as many as a receipt's bundle may carry.
+pub(crate) const MAX_KEY_EVENTS: u32 = 64;
+/// Versions of one agent: they stay for ever, because the log names them.
+pub(crate) const MAX_VERSIONS: i64 = 10_000;
 /// Bytes of one capability.
 const MAX_CAPABILITY: usize = 64;
-/// The first line of what an agent signs to prove its key: the signature is worth nothing anywhere else.
-const PROOF_DOMAIN: &str = "poa.auth.v1.RegisterAgent";
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +23,15 @@ pub(crate) struct Agent {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) capabilities: Vec<String>,
+    /// The key that signs, or that was revoked last.
     pub(crate) public_key: DidKey,
+    /// Whether that key was revoked, and no other took its place.
+    pub(crate) key_revoked: bool,
+    /// How many events its keys have had.
+    pub(crate) key_sequence: u32,
+    /// The newest version that it has published, and whether that names its source.
+    pub(crate) version: Option<String>,
+    pub(crate) version_has_source: bool,
     pub(crate) state: AgentState,
     pub(crate) create_time: Timestamp,
 }
@@ -36,8 +47,7 @@ pub(crate) enum AgentState {
 
 /// Whether `proof` is the key's signature over what the contract names, for this account and no other.
 pub(crate) fn proves_key(account_id: AccountId, key: &DidKey, proof: &[u8]) -> bool {
-    let text = format!("{PROOF_DOMAIN}\n{account_id}\n{}", hex::encode(key.as_bytes()));
-    key.verifies(text.as_bytes(), proof)
+    key.verifies(registration_text(&account_id, key).as_bytes(), proof)
 }
 
 /// Checks what an agent says it can do: words to match by, each once.

@@ -4,7 +4,11 @@ use poa_common::{FieldViolation, Timestamp, Violations};
 use poa_proto::auth::v1 as proto;
 use prost_types::Timestamp as ProtoTimestamp;
 
+use proof_of_agent::notice::{Authority, KeyEventKind, KeyProof, KeyReason};
+use proof_of_agent::{KeyEvent, TrustLevel};
+
 use crate::domain::{Account, Agent, AgentState, ApiKey};
+use crate::store::versions::Published;
 
 pub(crate) fn timestamp(time: Timestamp) -> ProtoTimestamp {
     // Below 10^9 by definition.
@@ -71,6 +75,59 @@ pub(super) fn agent(agent: &Agent) -> proto::Agent {
         public_key: agent.public_key.as_bytes().to_vec(),
         state: state.into(),
         create_time: Some(timestamp(agent.create_time)),
+        key_state: match agent.key_revoked {
+            true => proto::agent::KeyState::Revoked,
+            false => proto::agent::KeyState::Active,
+        }
+        .into(),
+        key_sequence: i32::try_from(agent.key_sequence).unwrap_or(i32::MAX),
+        trust_level: match agent.version_has_source {
+            true => TrustLevel::Published,
+            false => TrustLevel::Key,
+        }
+        .to_string(),
+        version: agent.version.clone().unwrap_or_default(),
+    }
+}
+
+pub(super) fn key_event(event: &KeyEvent) -> proto::KeyEvent {
+    let kind = match event.kind {
+        KeyEventKind::Registered => proto::key_event::Kind::Registered,
+        KeyEventKind::Rotated => proto::key_event::Kind::Rotated,
+        KeyEventKind::Revoked => proto::key_event::Kind::Revoked,
+    };
+    let reason = match event.reason {
+        None => proto::KeyReason::Unspecified,
+        Some(KeyReason::Superseded) => proto::KeyReason::Superseded,
+        Some(KeyReason::Compromised) => proto::KeyReason::Compromised,
+    };
+    let proof =
+        |proof: &Option<KeyProof>| proof.as_ref().map(|it| it.as_bytes().to_vec()).unwrap_or_default();
+    proto::KeyEvent {
+        agent_id: event.agent.to_string(),
+        account_id: event.account.to_string(),
+        sequence: i32::try_from(event.sequence).unwrap_or(i32::MAX),
+        kind: kind.into(),
+        public_key: event.key.as_bytes().to_vec(),
+        previous_key: event.previous_key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+        reason: reason.into(),
+        compromised_since: event.compromised_since.map(timestamp),
+        by_owner: event.authority == Authority::Owner,
+        authorisation: proof(&event.authorisation),
+        key_proof: proof(&event.key_proof),
+        event_time: Some(timestamp(event.event_time)),
+    }
+}
+
+pub(super) fn version(version: &Published) -> proto::AgentVersion {
+    proto::AgentVersion {
+        agent_id: version.agent_id.to_string(),
+        version: version.version.clone(),
+        build_digest: version.build_digest.to_vec(),
+        build_size: version.build_size,
+        source_ref: version.source_ref.clone().unwrap_or_default(),
+        envelope: version.envelope.clone(),
+        create_time: Some(timestamp(version.create_time)),
     }
 }
 

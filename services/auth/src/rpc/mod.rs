@@ -11,15 +11,21 @@ mod get_account;
 mod get_agent;
 mod get_jwks;
 mod get_server_info;
+mod key_change;
+mod list_agent_versions;
 mod list_agents;
 mod list_api_keys;
+mod list_key_events;
 mod login;
 mod logout;
+mod publish_agent_version;
 mod refresh_session;
 mod register;
 mod register_agent;
 mod retire_agent;
+mod revoke_agent_key;
 mod revoke_api_key;
+mod rotate_agent_key;
 mod watch_agent_events;
 
 use std::sync::Arc;
@@ -32,11 +38,14 @@ use poa_proto::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
 use poa_proto::auth::v1::{
     CreateApiKeyRequest, CreateApiKeyResponse, ExchangeApiKeyRequest, ExchangeApiKeyResponse,
     GetAccountRequest, GetAccountResponse, GetAgentRequest, GetAgentResponse, GetJwksRequest,
-    GetJwksResponse, GetServerInfoRequest, GetServerInfoResponse, ListAgentsRequest, ListAgentsResponse,
-    ListApiKeysRequest, ListApiKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    GetJwksResponse, GetServerInfoRequest, GetServerInfoResponse, ListAgentVersionsRequest,
+    ListAgentVersionsResponse, ListAgentsRequest, ListAgentsResponse, ListApiKeysRequest,
+    ListApiKeysResponse, ListKeyEventsRequest, ListKeyEventsResponse, LoginRequest, LoginResponse,
+    LogoutRequest, LogoutResponse, PublishAgentVersionRequest, PublishAgentVersionResponse,
     RefreshSessionRequest, RefreshSessionResponse, RegisterAgentRequest, RegisterAgentResponse,
-    RegisterRequest, RegisterResponse, RetireAgentRequest, RetireAgentResponse, RevokeApiKeyRequest,
-    RevokeApiKeyResponse, WatchAgentEventsRequest, WatchAgentEventsResponse,
+    RegisterRequest, RegisterResponse, RetireAgentRequest, RetireAgentResponse, RevokeAgentKeyRequest,
+    RevokeAgentKeyResponse, RevokeApiKeyRequest, RevokeApiKeyResponse, RotateAgentKeyRequest,
+    RotateAgentKeyResponse, WatchAgentEventsRequest, WatchAgentEventsResponse,
 };
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -169,6 +178,41 @@ impl AgentService for Rpc {
         request: Request<RetireAgentRequest>,
     ) -> Result<Response<RetireAgentResponse>, Status> {
         answer(retire_agent::handle(&self.0, request).await)
+    }
+
+    async fn rotate_agent_key(
+        &self,
+        request: Request<RotateAgentKeyRequest>,
+    ) -> Result<Response<RotateAgentKeyResponse>, Status> {
+        answer(rotate_agent_key::handle(&self.0, request).await)
+    }
+
+    async fn revoke_agent_key(
+        &self,
+        request: Request<RevokeAgentKeyRequest>,
+    ) -> Result<Response<RevokeAgentKeyResponse>, Status> {
+        answer(revoke_agent_key::handle(&self.0, request).await)
+    }
+
+    async fn list_key_events(
+        &self,
+        request: Request<ListKeyEventsRequest>,
+    ) -> Result<Response<ListKeyEventsResponse>, Status> {
+        answer(list_key_events::handle(&self.0, request.into_inner()).await)
+    }
+
+    async fn publish_agent_version(
+        &self,
+        request: Request<PublishAgentVersionRequest>,
+    ) -> Result<Response<PublishAgentVersionResponse>, Status> {
+        answer(publish_agent_version::handle(&self.0, request).await)
+    }
+
+    async fn list_agent_versions(
+        &self,
+        request: Request<ListAgentVersionsRequest>,
+    ) -> Result<Response<ListAgentVersionsResponse>, Status> {
+        answer(list_agent_versions::handle(&self.0, request).await)
     }
 }
 

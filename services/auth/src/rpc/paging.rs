@@ -24,11 +24,11 @@ pub(super) struct Page {
 // === impl Page ===
 
 impl Page {
-    /// Opens a page token. `method` is the list that it must be of.
+    /// Opens a page token. `method` names the list that it must be of.
     pub(super) fn open(
         pages: &Sealer,
         account_id: AccountId,
-        method: &'static str,
+        method: &str,
         page_size: i32,
         token: &str,
     ) -> Result<Self, Error> {

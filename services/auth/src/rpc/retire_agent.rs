@@ -9,7 +9,7 @@ use tonic::Request;
 
 use super::convert;
 use super::mutation::{Mutation, fingerprint, recorded, request_id};
-use super::watch_agent_events::new_event;
+use super::watch_agent_events::{Happened, new_event};
 use crate::domain::{Agent, AgentState};
 use crate::error::{Error, fields_invalid};
 use crate::state::State;
@@ -56,7 +56,8 @@ async fn apply(plan: &Plan, tx: &mut Tx) -> Result<RetireAgentResponse, Error> {
         AgentState::Active => {
             agents::retire(tx, agent.id, plan.mutation.now).await?;
             let agent = Agent { state: AgentState::Retired, ..agent };
-            let event = new_event(agent_event::Kind::Retired, &agent, plan.event_id, plan.mutation.now);
+            let kind = agent_event::Kind::Retired;
+            let event = new_event(kind, &agent, Happened::Change, plan.event_id, plan.mutation.now);
             events::append(tx, event).await?;
             agent
         }

@@ -12,6 +12,7 @@ use poa_proto::auth::v1::{
     AgentEvent, AgentHeartbeat, WatchAgentEventsRequest, WatchAgentEventsResponse, agent_event,
 };
 use poa_storage::events::{Event, NewEvent, Place, Tail};
+use proof_of_agent::KeyEvent;
 use prost::Message as _;
 use tonic::{Request, Status};
 
@@ -34,12 +35,35 @@ struct Reader {
     heartbeat: Duration,
 }
 
+/// What an event tells beside the agent.
+pub(super) enum Happened<'a> {
+    /// Nothing.
+    Change,
+    /// What became of its key.
+    Key(&'a KeyEvent),
+    /// The statement of a version.
+    Version(&'a [u8]),
+}
+
 /// An event about an agent, for the transaction of its change.
-pub(super) fn new_event(kind: agent_event::Kind, agent: &Agent, id: EventId, time: Timestamp) -> NewEvent {
+pub(super) fn new_event(
+    kind: agent_event::Kind,
+    agent: &Agent,
+    happened: Happened<'_>,
+    id: EventId,
+    time: Timestamp,
+) -> NewEvent {
+    let (key_event, version_envelope) = match happened {
+        Happened::Change => (None, Vec::new()),
+        Happened::Key(event) => (Some(convert::key_event(event)), Vec::new()),
+        Happened::Version(envelope) => (None, envelope.to_vec()),
+    };
     let event = AgentEvent {
         kind: kind.into(),
         agent: Some(convert::agent(agent)),
         event_time: Some(convert::timestamp(time)),
+        key_event,
+        version_envelope,
     };
     NewEvent {
         id,
@@ -49,6 +73,9 @@ pub(super) fn new_event(kind: agent_event::Kind, agent: &Agent, id: EventId, tim
             agent_event::Kind::Unspecified => "unspecified",
             agent_event::Kind::Registered => "registered",
             agent_event::Kind::Retired => "retired",
+            agent_event::Kind::KeyRotated => "key_rotated",
+            agent_event::Kind::KeyRevoked => "key_revoked",
+            agent_event::Kind::VersionPublished => "version_published",
         },
         payload: event.encode_to_vec(),
         time,

@@ -3,7 +3,9 @@
 pub(crate) mod accounts;
 pub(crate) mod agents;
 pub(crate) mod api_keys;
+pub(crate) mod key_events;
 pub(crate) mod sessions;
+pub(crate) mod versions;
 
 use poa_storage::Error as StorageError;
 use sqlx::postgres::PgQueryResult;

@@ -164,7 +164,7 @@ fn read(answer: AppendLiabilitiesResponse, snapshot: &Snapshot, root: Digest) ->
     let envelope = Envelope::from_json(&answer.envelope).map_err(|_| Trouble::Other("not an envelope"))?;
     let statement =
         LiabilitiesStatement::open(&envelope).map_err(|_| Trouble::Other("not a signed statement"))?;
-    let stated = statement.liabilities();
+    let stated = statement.notice();
     let same = stated.snapshot == snapshot.id
         && stated.root == root
         && stated.liabilities == snapshot.liabilities

@@ -137,6 +137,7 @@ impl Saga {
             amount_msat: self.offer.price,
             fee_msat: Msat::ZERO,
             payee_msat: Msat::ZERO,
+            refund_msat: None,
             payer: self.offer.requester,
             payee: None,
             transfers: transfer.into_iter().collect(),
@@ -151,12 +152,17 @@ impl Saga {
             | DecisionKind::Rejected
             | DecisionKind::DeadlinePassed
             | DecisionKind::CriteriaMet
+            | DecisionKind::AcceptedInPart
+            | DecisionKind::RevisionRequested
+            | DecisionKind::DeadlineExtended
+            | DecisionKind::Disputed
+            | DecisionKind::Verdict
             | DecisionKind::Expired => End::Expired,
         });
         // A refund before any claim needs no decision: 1 → 6.
         if self.statements.last().is_some_and(|entry| entry.kind != Kind::TermsOffered) {
             let author = if kind == DecisionKind::Canceled { pen.for_requester() } else { pen.platform() };
-            let decision = Decision { kind, reason: None, failed_criterion: None, decided_time: at.wall };
+            let decision = Decision::of(kind, at.wall);
             let statement = self.last_statement()?.successor(author, decision)?;
             self.state(&statement);
         }

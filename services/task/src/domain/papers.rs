@@ -71,13 +71,15 @@ pub(crate) fn chain_of<'a>(
 /// What a program can make of a chain's refusal.
 pub(crate) fn problem_of(error: &ChainError) -> String {
     match error {
-        ChainError::Envelope { .. } | ChainError::NotAReceiptKey(_) => "signature",
+        ChainError::Envelope { .. } | ChainError::NotAReceiptKey(_) | ChainError::NotAnArbiterKey(_) => {
+            "signature"
+        },
         ChainError::TooLong => "length",
         ChainError::Order { .. } | ChainError::NotApproved { .. } => "order",
         ChainError::Predecessor { .. } => "predecessor",
         ChainError::Mismatch { field, .. } => field,
         ChainError::ClaimNumber { .. } => "claimNumber",
-        ChainError::AgentKeyNotActive => "agentKey",
+        ChainError::AgentKeyCompromised => "agentKey",
         ChainError::Policy => "policy",
         ChainError::NoSuchCriterion => "failedCriterion",
         ChainError::OtherTerms { .. } => "terms",

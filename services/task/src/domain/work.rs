@@ -185,10 +185,9 @@ impl Saga {
             return Err(DomainError::State(State::Releasing));
         }
         let decision = Decision {
-            kind: DecisionKind::Rejected,
             reason: Some(reason.to_owned()),
             failed_criterion: criterion,
-            decided_time: at.wall,
+            ..Decision::of(DecisionKind::Rejected, at.wall)
         };
         let statement = self.last_statement()?.successor(pen.for_requester(), decision)?;
         self.state(&statement);
@@ -206,7 +205,7 @@ impl Saga {
     /// The result counts as accepted.
     pub(crate) fn approve(&mut self, kind: DecisionKind, pen: &Pen, at: Moment) -> Result<(), DomainError> {
         let author = if kind == DecisionKind::Accepted { pen.for_requester() } else { pen.platform() };
-        let decision = Decision { kind, reason: None, failed_criterion: None, decided_time: at.wall };
+        let decision = Decision::of(kind, at.wall);
         let statement = self.last_statement()?.successor(author, decision)?;
         self.state(&statement);
         self.go(State::Releasing, at)
