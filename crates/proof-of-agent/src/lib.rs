@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod archive;
 pub mod bundle;
 pub mod chain;
 pub mod checkpoint;
@@ -17,6 +18,7 @@ pub mod trust;
 mod verify;
 pub mod witness;
 
+pub use archive::ArchiveError;
 pub use bundle::{Bundle, BundleEntry, BundleError, NoticeEntry};
 pub use chain::{Chain, ChainError, Position, Release, authorises_release};
 pub use checkpoint::{Checkpoint, CheckpointError};
