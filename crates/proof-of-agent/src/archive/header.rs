@@ -32,15 +32,14 @@ const DEVICE_MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
 const UNUSED: Range<usize> = 500..512;
 
-/// Every byte of a header, by the name of its field.
-const FIELDS: [(&str, Range<usize>); 16] = [
+/// Every byte of a header by the name of its field, but for the checksum: that follows from them, and is checked before.
+const FIELDS: [(&str, Range<usize>); 15] = [
     ("name", NAME),
     ("mode", MODE),
     ("user id", UID),
     ("group id", GID),
     ("size", SIZE),
     ("modification time", MTIME),
-    ("checksum", CHECKSUM),
     ("kind", KIND),
     ("link target", TARGET),
     ("magic", MAGIC_AND_VERSION),
@@ -93,9 +92,7 @@ impl Header {
     /// The entry with its content.
     pub(super) fn with_content(self, content: &[u8]) -> Result<Entry<'_>, ArchiveError> {
         match self.node {
-            HeaderNode::File { executable, .. } => {
-                Entry::file(self.path, executable, Cow::Borrowed(content))
-            }
+            HeaderNode::File { executable, .. } => Entry::file(self.path, executable, Cow::Borrowed(content)),
             HeaderNode::Link { target } => Entry::link(self.path, target),
         }
     }
@@ -119,8 +116,7 @@ impl Header {
         let within = usize::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_FILE_BYTES);
         let bytes = within.ok_or_else(|| ArchiveError::FileTooLarge { path: path.to_string(), bytes })?;
         let node = if block[KIND.start] == LINK {
-            let target =
-                text(block, TARGET).ok_or(ArchiveError::NotUtf8 { offset, field: "link target" })?;
+            let target = text(block, TARGET).ok_or(ArchiveError::NotUtf8 { offset, field: "link target" })?;
             HeaderNode::Link { target: target.to_owned() }
         } else {
             HeaderNode::File { executable: block[MODE] == *EXECUTABLE_MODE, bytes }

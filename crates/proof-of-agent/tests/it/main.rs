@@ -1,6 +1,9 @@
 //! Tests of the receipt protocol as its callers use it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
 
+mod archive;
+mod archive_hostile;
+mod archive_vectors;
 mod bundle;
 mod chain;
 mod checkpoint;
