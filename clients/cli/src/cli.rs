@@ -6,8 +6,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, admin, agent, agent_run, deposit, faucet, hire, keys, log, money, payout, prove, receipt,
-    search, task, verify, withdraw, work,
+    account, admin, agent, agent_archive, agent_run, deposit, faucet, hire, keys, log, money, payout, prove,
+    receipt, search, task, verify, withdraw, work,
 };
 
 const AFTER_HELP: &str = "\
@@ -154,6 +154,12 @@ pub(crate) enum AgentCommand {
     Show(agent::IdArgs),
     /// Retire an agent: it claims nothing new.
     Retire(agent::IdArgs),
+    /// Make the archive of an agent's directory; its SHA-256 is the build digest, the same on every machine.
+    ///
+    /// Hidden files are in it. Left out are .git, empty directories, and what the .gitignore and .poaignore files in
+    /// DIR name; your own ignore files and those above DIR do not count. Look at what is in it with --list before
+    /// others do.
+    Archive(agent_archive::ArchiveArgs),
     /// Work: claim tasks and run COMMAND on each, input on stdin, result on stdout.
     Run(agent_run::RunArgs),
 }
@@ -233,6 +239,8 @@ mod tests {
             "poa payout show",
             "poa agent keygen agent.pem",
             "poa agent register counter --capability text.count",
+            "poa agent archive .",
+            "poa agent archive . --list -o ../agent.tar",
             "poa agent run --capability text.count --timeout 5m --max-output 128KiB --concurrency 2 -- wc -w",
             "poa hire Count --capability text.count --input - --price 100 --schema s.json --wait",
             "poa hire Count --capability text.count --price 100 --dry-run",

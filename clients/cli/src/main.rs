@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod archive;
 mod cli;
 mod commands;
 mod describe;

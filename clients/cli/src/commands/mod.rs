@@ -5,6 +5,7 @@ pub(crate) mod admin;
 mod admin_lnd;
 mod admin_money;
 pub(crate) mod agent;
+pub(crate) mod agent_archive;
 pub(crate) mod agent_run;
 pub(crate) mod demo;
 mod demo_steps;
@@ -53,6 +54,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
             AgentCommand::List(args) => agent::list(app, args).await,
             AgentCommand::Show(args) => agent::show(app, args).await,
             AgentCommand::Retire(args) => agent::retire(app, args).await,
+            AgentCommand::Archive(args) => agent_archive::run(app, &args),
             AgentCommand::Run(args) => Box::pin(agent_run::run(app, args)).await,
         },
         Command::Hire(args) => Box::pin(hire::run(app, args)).await,
