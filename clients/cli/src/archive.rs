@@ -8,19 +8,17 @@ use std::fs::{self, File, FileType};
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::{DirEntry, WalkBuilder};
 use poa_sdk::receipts::ArchiveError;
 use poa_sdk::receipts::archive::{Entry, EntryPath, MAX_ENTRIES, MAX_FILE_BYTES};
 
 use crate::failure::{Exit, Failure};
+use crate::ignore_file::{self, POA_IGNORE};
 
 /// Of a repository, and not of its files.
 const GIT: &str = ".git";
-/// Git's list of what is left out; in the form of both.
-const GIT_IGNORE: &str = ".gitignore";
-/// What an archive leaves out besides; it wins over the other, and can bring back what that one leaves out.
-const POA_IGNORE: &str = ".poaignore";
 /// The bit of a mode that makes a file executable: the owner's, which is the one that Git keeps.
 const OWNER_MAY_RUN: u32 = 0o100;
 
@@ -47,13 +45,15 @@ impl Directory {
         if !root.is_dir() {
             return Err(Failure::new(Exit::Usage, format!("{} is not a directory", directory.display())));
         }
+        ignore_file::check(&root)?;
+        let unreliable = Arc::new(Mutex::new(None));
         let mut found = Vec::new();
         let walk = WalkBuilder::new(&root)
             .standard_filters(false)
             .git_ignore(true)
             .require_git(false)
             .add_custom_ignore_filename(POA_IGNORE)
-            .filter_entry(|entry| entry.file_name() != GIT)
+            .filter_entry(enters(Arc::clone(&unreliable)))
             .build();
         for entry in walk {
             let entry = entry.map_err(|error| unreadable(&error))?;
@@ -64,6 +64,9 @@ impl Directory {
             if found.len() > MAX_ENTRIES {
                 return Err(refused(ArchiveError::TooManyEntries));
             }
+        }
+        if let Some(failure) = unreliable.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(failure);
         }
         found.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(Self { root, found })
@@ -80,6 +83,24 @@ impl Directory {
     }
 }
 
+/// Whether the walk takes what the ignore files leave. It asks before it opens those of a directory, and by then they must
+/// be known to be sound: the first that is not is kept, and its directory left out for the time being.
+fn enters(unreliable: Arc<Mutex<Option<Failure>>>) -> impl Fn(&DirEntry) -> bool + Send + Sync + 'static {
+    move |entry| {
+        if entry.file_name() == GIT {
+            return false;
+        }
+        let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
+        match if is_directory { ignore_file::check(entry.path()) } else { Ok(()) } {
+            Ok(()) => true,
+            Err(failure) => {
+                unreliable.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+                false
+            }
+        }
+    }
+}
+
 // === impl Found ===
 
 impl Found {
@@ -88,7 +109,6 @@ impl Found {
         let path = entry.path();
         let kind = entry.file_type().ok_or_else(|| refuse(path, "what it is cannot be told"))?;
         if kind.is_dir() {
-            [GIT_IGNORE, POA_IGNORE].iter().try_for_each(|name| check_ignore_file(&path.join(name)))?;
             return Ok(None);
         }
         if let Some(special) = special(kind) {
@@ -125,18 +145,6 @@ fn read_file(path: &Path) -> std::io::Result<(bool, Vec<u8>)> {
     let mut content = Vec::with_capacity(expected);
     file.take(limit).read_to_end(&mut content)?;
     Ok((metadata.permissions().mode() & OWNER_MAY_RUN != 0, content))
-}
-
-/// An ignore file that is a link would let something outside of the directory say what is in the archive.
-fn check_ignore_file(path: &Path) -> Result<(), Failure> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_symlink() => {
-            Err(refuse(path, "it is a symbolic link: what an archive leaves out is said by files of its own"))
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Failure::file(path, &error)),
-    }
 }
 
 /// What it is, where it is neither a file nor a link.

@@ -7,6 +7,7 @@ mod commands;
 mod describe;
 mod describe_hold;
 mod failure;
+mod ignore_file;
 mod output;
 mod paging;
 mod profile;

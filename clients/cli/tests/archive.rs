@@ -349,15 +349,30 @@ fn a_link_is_kept_and_not_followed() {
 #[test]
 fn ignore_files_that_cannot_be_relied_on_are_refused() {
     let made = directory(&[("a", "x"), ("sub/b", "x")]);
-    symlink("../a", made.path().join("sub/.gitignore")).unwrap();
-    assert!(refusal(made.path()).contains("sub/.gitignore\" cannot be archived: it is a symbolic link"));
-    fs::remove_file(made.path().join("sub/.gitignore")).unwrap();
-    for (ignored, at) in [(".gitignore", "line 2"), ("sub/.poaignore", "line 2")] {
-        let path = put(made.path(), ignored, "b\n{a\n");
-        let why = refusal(made.path());
-        assert!(why.contains(ignored) && why.contains(at), "{why}");
-        fs::remove_file(path).unwrap();
+    let refused = |path: &str, why: &str| {
+        let refusal = refusal(made.path());
+        assert!(refusal.contains(path) && refusal.contains(why), "{path}: {refusal}");
+        fs::remove_file(made.path().join(path)).unwrap();
+    };
+    for path in [".gitignore", ".poaignore", "sub/.gitignore", "sub/.poaignore"] {
+        symlink("b", made.path().join(path)).unwrap();
+        refused(path, "it is not a file of its own");
+        shell(made.path(), &format!("mkfifo {path}"));
+        refused(path, "it is not a file of its own");
+        put(made.path(), path, "b\n*.{log,tmp}\n");
+        refused(path, "line 2 has");
+        // A backslash before nothing.
+        put(made.path(), path, "b\nc\\\n");
+        refused(path, "line 2");
+        fs::write(made.path().join(path), b"\xff\n").unwrap();
+        refused(path, "UTF-8");
+        put(made.path(), path, &"# a line of text\n".repeat(70_000));
+        refused(path, "bytes");
     }
+    // Where nothing is looked at, nothing is wrong.
+    put(made.path(), ".gitignore", "/sub\n");
+    symlink("b", made.path().join("sub/.gitignore")).unwrap();
+    assert_eq!(listed(made.path()), [".gitignore", "a"]);
 }
 
 #[test]
