@@ -52,7 +52,7 @@ pub fn write(entries: &[Entry<'_>]) -> Result<Vec<u8>, ArchiveError> {
 /// them one by one to an [`ArchiveWriter`].
 ///
 /// # Errors
-/// As [`write`], and `Sink`. What was written until then is not an archive.
+/// As [`write()`], and `Sink`. What was written until then is not an archive.
 pub fn write_to(entries: &[Entry<'_>], sink: impl io::Write) -> Result<Summary, ArchiveError> {
     let mut sorted: Vec<&Entry<'_>> = entries.iter().collect();
     sorted.sort_by_key(|entry| entry.path());
@@ -66,7 +66,7 @@ pub fn write_to(entries: &[Entry<'_>], sink: impl io::Write) -> Result<Summary, 
 /// The digest of the archive of these entries, given in any order, without making the archive.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn digest(entries: &[Entry<'_>]) -> Result<Digest, ArchiveError> {
     Ok(write_to(entries, io::sink())?.digest)
 }
