@@ -61,6 +61,12 @@ pub(crate) fn run(app: &App, args: &ArchiveArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the archive of a directory comes to, without keeping it.
+pub(crate) fn summary(directory: &Path) -> Result<Summary, Failure> {
+    let (_, summary) = write(&Directory::walk(directory)?, io::sink(), Path::new(""))?;
+    Ok(summary)
+}
+
 /// Writes the archive to a sink, one file in memory at a time. `output` is what a failure to write names.
 fn write(directory: &Directory, sink: impl Write, output: &Path) -> Result<(Vec<Json>, Summary), Failure> {
     let failed = |error: ArchiveError| match error {

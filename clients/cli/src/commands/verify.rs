@@ -1,14 +1,14 @@
 //! `verify`: checks a receipt or the proof of a balance, offline.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use poa_sdk::receipts::bundle::MAX_BUNDLE_BYTES;
-use poa_sdk::receipts::{Bundle, Digest, Outcome, Policy, Requester, TrustLevel, TrustRoot, Verified, verify};
+use poa_sdk::receipts::{Bundle, Outcome, Policy, Requester, TrustLevel, TrustRoot, Verified, verify};
 use poa_sdk::{Network, rfc3339, system_env, verify_balance_proof};
 use serde_json::{Value as Json, json};
 
-use super::prove;
+use super::{agent_archive, prove};
 use crate::app::{App, read_file};
 use crate::failure::{Exit, Failure};
 use crate::output::{fields, one_line};
@@ -49,7 +49,7 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Result<(), Failure> {
     }
     let bundle = Bundle::from_json(&bytes)?;
     let reproduced_build = match &args.build {
-        Some(directory) => Some(build_digest(directory)?),
+        Some(directory) => Some(agent_archive::summary(directory)?.digest),
         None => None,
     };
     let policy = Policy {
@@ -67,12 +67,6 @@ pub(crate) fn run(app: &App, args: &VerifyArgs) -> Result<(), Failure> {
         verified.check_input(&read_file(path, usize::MAX)?)?;
     }
     app.out.either(|| json_of(&verified), || text_of(&verified))
-}
-
-/// The digest of the build that a directory makes.
-fn build_digest(directory: &Path) -> Result<Digest, Failure> {
-    let directory = Directory::walk(directory)?;
-    archive::digest(directory.entries()?).map_err(|error| refused(&error))
 }
 
 /// Which of the two documents it is: the fields of each are its own.

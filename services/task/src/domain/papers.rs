@@ -73,7 +73,7 @@ pub(crate) fn problem_of(error: &ChainError) -> String {
     match error {
         ChainError::Envelope { .. } | ChainError::NotAReceiptKey(_) | ChainError::NotAnArbiterKey(_) => {
             "signature"
-        },
+        }
         ChainError::TooLong => "length",
         ChainError::Order { .. } | ChainError::NotApproved { .. } => "order",
         ChainError::Predecessor { .. } => "predecessor",
