@@ -83,6 +83,11 @@ impl Ledger {
         self.0.entry(record.facts.agent).or_default().push(record);
     }
 
+    /// Adds records, in the order of the log.
+    pub fn extend(&mut self, records: impl IntoIterator<Item = Record>) {
+        records.into_iter().for_each(|record| self.add(record));
+    }
+
     /// The agents that have records, in the order of their ids.
     pub fn agents(&self) -> impl Iterator<Item = AgentId> + '_ {
         self.0.keys().copied()

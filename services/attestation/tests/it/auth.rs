@@ -2,16 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use poa_common::{AccountId, AgentId, Env};
 use poa_proto::auth::v1::auth_internal_service_server::{AuthInternalService, AuthInternalServiceServer};
 use poa_proto::auth::v1::watch_agent_events_response::Update;
 use poa_proto::auth::v1::{
-    Agent, AgentEvent, ExchangeApiKeyRequest, ExchangeApiKeyResponse, WatchAgentEventsRequest,
-    WatchAgentEventsResponse, agent, agent_event,
+    Agent, AgentEvent, ExchangeApiKeyRequest, ExchangeApiKeyResponse, KeyEvent, WatchAgentEventsRequest,
+    WatchAgentEventsResponse, agent, agent_event, key_event,
 };
 use proof_of_agent::DidKey;
+use proof_of_agent::notice::registration_text;
 use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -43,8 +45,49 @@ impl FakeAuth {
         Routes::new(AuthInternalServiceServer::new(self.clone()))
     }
 
-    pub(crate) fn register(&self, agent_id: AgentId, account_id: AccountId, key: DidKey) {
-        self.push(agent_event::Kind::Registered, agent(agent_id, account_id, key, agent::State::Active));
+    pub(crate) fn register(&self, agent_id: AgentId, account_id: AccountId, key: &SigningKey) {
+        let did = DidKey::of(key);
+        let proof = key.sign(registration_text(&account_id, &did).as_bytes());
+        let event = KeyEvent {
+            agent_id: agent_id.to_string(),
+            account_id: account_id.to_string(),
+            sequence: 1,
+            kind: key_event::Kind::Registered.into(),
+            public_key: did.as_bytes().to_vec(),
+            key_proof: proof.to_bytes().to_vec(),
+            ..KeyEvent::default()
+        };
+        self.key_event(agent_event::Kind::Registered, event, &did);
+    }
+
+    /// Something became of an agent's key; `active` is the key after it.
+    pub(crate) fn key_event(&self, kind: agent_event::Kind, event: KeyEvent, active: &DidKey) {
+        let now = Some(self.now());
+        let agent = agent(
+            event.agent_id.parse().unwrap(),
+            event.account_id.parse().unwrap(),
+            *active,
+            agent::State::Active,
+        );
+        let event = KeyEvent { event_time: now, ..event };
+        self.tell(AgentEvent {
+            kind: kind.into(),
+            agent: Some(agent),
+            event_time: now,
+            key_event: Some(event),
+            ..AgentEvent::default()
+        });
+    }
+
+    /// A version of an agent.
+    pub(crate) fn publish(&self, agent_id: AgentId, account_id: AccountId, key: DidKey, envelope: Vec<u8>) {
+        self.tell(AgentEvent {
+            kind: agent_event::Kind::VersionPublished.into(),
+            agent: Some(agent(agent_id, account_id, key, agent::State::Active)),
+            event_time: Some(self.now()),
+            version_envelope: envelope,
+            ..AgentEvent::default()
+        });
     }
 
     pub(crate) fn retire(&self, agent_id: AgentId, account_id: AccountId, key: DidKey) {
@@ -59,16 +102,27 @@ impl FakeAuth {
 
     /// Agents that registered one after another before anybody looked.
     pub(crate) fn push(&self, kind: agent_event::Kind, agent: Agent) {
+        self.push_at(kind, agent, self.now());
+    }
+
+    fn now(&self) -> prost_types::Timestamp {
         let now = self.env.now();
-        let time = prost_types::Timestamp {
+        prost_types::Timestamp {
             seconds: now.unix_timestamp(),
             nanos: i32::try_from(now.nanosecond()).unwrap(),
-        };
-        self.push_at(kind, agent, time);
+        }
     }
 
     fn push_at(&self, kind: agent_event::Kind, agent: Agent, time: prost_types::Timestamp) {
-        let event = AgentEvent { kind: kind.into(), agent: Some(agent), event_time: Some(time) };
+        self.tell(AgentEvent {
+            kind: kind.into(),
+            agent: Some(agent),
+            event_time: Some(time),
+            ..AgentEvent::default()
+        });
+    }
+
+    fn tell(&self, event: AgentEvent) {
         self.state.send_modify(|state| state.events.push(event));
     }
 

@@ -13,7 +13,13 @@ use tonic::Status;
 use crate::fixture::{Cast, Play, opened, refusal};
 use crate::server::{Deployment, Replica, SOON};
 
-const PAID: Policy = Policy { require_paid: true, network: Some(Network::Simulated), min_log_size: 0 };
+const PAID: Policy = Policy {
+    require_paid: true,
+    network: Some(Network::Simulated),
+    min_log_size: 0,
+    reproduced_build: None,
+    min_level: None,
+};
 
 #[tokio::test]
 async fn a_paid_tasks_receipt_verifies_against_the_trust_root() {

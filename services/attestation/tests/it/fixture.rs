@@ -8,7 +8,7 @@ use poa_proto::attestation::v1::append_statement_request::Statement as Given;
 use poa_proto::attestation::v1::attestation_internal_service_client::AttestationInternalServiceClient;
 use poa_proto::attestation::v1::{AppendStatementRequest, AppendStatementResponse, Attestation};
 use proof_of_agent::{
-    Author, Content, Criterion, Decision, DecisionKind, DidKey, Envelope, Nonce, Rail, ReleasePolicy,
+    Author, Content, Criterion, Decision, DecisionKind, DidKey, Digest, Envelope, Nonce, Rail, ReleasePolicy,
     Settlement, SettlementKind, Statement, TermsAccepted, TermsOffered, WorkSubmitted,
 };
 use tonic::Status;
@@ -57,8 +57,15 @@ impl Cast {
         cast
     }
 
+    /// A cast whose agent's key event is in the log, before anything of a task.
+    pub(crate) async fn logged(deployment: &Deployment) -> Self {
+        let cast = Self::new(deployment);
+        notices(deployment, 1).await;
+        cast
+    }
+
     pub(crate) fn register(&self, deployment: &Deployment) {
-        deployment.auth.register(self.agent_id, self.payee, DidKey::of(&self.key));
+        deployment.auth.register(self.agent_id, self.payee, &self.key);
     }
 }
 
@@ -144,6 +151,11 @@ impl Play {
 
     /// `before` is the acceptance, or the rejection of an earlier submission.
     pub(crate) fn submit(&self, before: &Statement, acceptance: &Statement) -> Statement {
+        self.submit_of(before, acceptance, None)
+    }
+
+    /// The same, by a build.
+    fn submit_of(&self, before: &Statement, acceptance: &Statement, build: Option<Digest>) -> Statement {
         let now = self.deployment.env.now();
         let submitted = WorkSubmitted {
             agent: self.cast.agent_id,
@@ -152,7 +164,7 @@ impl Play {
             output: Content::of(RESULT, "application/json"),
             started_time: now,
             finished_time: now,
-            build_digest: None,
+            build_digest: build,
             source_ref: None,
             tee_evidence_digest: None,
         };
@@ -163,15 +175,11 @@ impl Play {
         let rejected = kind == DecisionKind::Rejected;
         let author = match kind {
             DecisionKind::Accepted | DecisionKind::Rejected | DecisionKind::Canceled => self.for_requester(),
-            DecisionKind::DeadlinePassed | DecisionKind::CriteriaMet | DecisionKind::Expired => {
-                self.by_platform()
-            }
+            _ => self.by_platform(),
         };
         let decision = Decision {
-            kind,
             reason: rejected.then(|| "three is missing".to_owned()),
-            failed_criterion: None,
-            decided_time: self.deployment.env.now(),
+            ..Decision::of(kind, self.deployment.env.now())
         };
         before.successor(author, decision).unwrap()
     }
@@ -185,6 +193,7 @@ impl Play {
             amount_msat: PRICE,
             fee_msat: if released { FEE } else { Msat::ZERO },
             payee_msat: if released { NET } else { Msat::ZERO },
+            refund_msat: None,
             payer: self.cast.requester,
             payee: released.then_some(self.cast.payee),
             transfers: vec![self.deployment.env.new_id::<TransferId>()],
@@ -233,24 +242,53 @@ impl Play {
 
     /// Appends offer, acceptance and submission; answers with them and the platform's receipt.
     pub(crate) async fn up_to_received(&self, policy: ReleasePolicy) -> [Statement; 4] {
+        self.received_of(policy, None).await
+    }
+
+    async fn received_of(&self, policy: ReleasePolicy, build: Option<Digest>) -> [Statement; 4] {
         let offer = self.offer_under(policy);
         self.platform(&offer).await.unwrap();
         let acceptance = self.accept(&offer, 1);
         self.agent(&acceptance).await.unwrap();
-        let submission = self.submit(&acceptance, &acceptance);
+        let submission = self.submit_of(&acceptance, &acceptance, build);
         let received = opened(self.agent(&submission).await.unwrap().countersignature.as_ref().unwrap());
         [offer, acceptance, submission, received]
     }
 
-    /// Appends all six statements of a task that is paid.
-    pub(crate) async fn paid(&self) -> Vec<Statement> {
-        let mut statements = self.up_to_received(ReleasePolicy::OnAttestation).await.to_vec();
+    /// Appends five statements: up to the decision that the task is paid.
+    pub(crate) async fn decided(&self) -> Vec<Statement> {
+        self.decided_of(None).await
+    }
+
+    async fn decided_of(&self, build: Option<Digest>) -> Vec<Statement> {
+        let mut statements = self.received_of(ReleasePolicy::OnAttestation, build).await.to_vec();
         statements.push(self.decide(&statements[3], DecisionKind::CriteriaMet));
         self.platform(&statements[4]).await.unwrap();
+        statements
+    }
+
+    /// Appends all six statements of a task that is paid.
+    pub(crate) async fn paid(&self) -> Vec<Statement> {
+        self.paid_with(None).await
+    }
+
+    /// The same, by a build.
+    pub(crate) async fn paid_with(&self, build: Option<Digest>) -> Vec<Statement> {
+        let mut statements = self.decided_of(build).await;
         statements.push(self.settle(&statements[4], SettlementKind::Released));
         self.platform(&statements[5]).await.unwrap();
         statements
     }
+}
+
+/// Waits until the log has so many statements that belong to no task.
+pub(crate) async fn notices(deployment: &Deployment, expected: i64) {
+    let database = deployment.database().await;
+    poa_testkit::eventually(crate::server::SOON, "the notices are logged", async || {
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM notices").fetch_one(&database);
+        count.await.unwrap() == expected
+    })
+    .await;
 }
 
 /// The statement in an answer, its signature verified.

@@ -93,11 +93,11 @@ fn proof(deployment: &Deployment, owed: &Owed, logged: &AppendLiabilitiesRespons
 async fn what_is_owed_is_signed_and_logged_between_the_statements_of_tasks() {
     let deployment = Arc::new(Deployment::new().await);
     let replica = deployment.replica().await;
-    let cast = Cast::new(&deployment);
+    let cast = Cast::logged(&deployment).await;
     Play::new(&deployment, replica.pipe(), &cast).paid().await;
     let owed = owed(&deployment, 1_234_567);
     let logged = covered(&deployment, &replica, &request(&owed)).await;
-    assert_eq!(logged.log_index, 6);
+    assert_eq!(logged.log_index, 7);
     Play::new(&deployment, replica.pipe(), &cast).paid().await;
     let later = covered(&deployment, &replica, &request(&owed)).await;
     assert_eq!(
@@ -112,10 +112,11 @@ async fn what_is_owed_is_signed_and_logged_between_the_statements_of_tasks() {
         assert_eq!(verified.snapshot_time, owed.time);
     }
     // Anyone finds its leaf in the log.
-    let wanted = GetInclusionProofRequest { log_index: 6, tree_size: 0 };
+    let wanted = GetInclusionProofRequest { log_index: 7, tree_size: 0 };
     let found = deployment.as_anyone(replica.pipe()).get_inclusion_proof(wanted).await.unwrap().into_inner();
-    let entry =
-        proof_of_agent::tlog::LogEntry::of_liabilities(&Envelope::from_json(&logged.envelope).unwrap());
+    let entry = proof_of_agent::tlog::LogEntry::of_notice::<proof_of_agent::liabilities::Liabilities>(
+        &Envelope::from_json(&logged.envelope).unwrap(),
+    );
     assert_eq!(found.leaf_hash, entry.unwrap().leaf_hash().to_vec());
     replica.stop().await;
 }

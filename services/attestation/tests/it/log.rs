@@ -8,7 +8,7 @@ use poa_proto::attestation::v1::{
     GetCheckpointRequest, GetConsistencyProofRequest, GetInclusionProofRequest,
 };
 use poa_testkit::eventually;
-use proof_of_agent::tlog::{verify_consistency, verify_inclusion};
+use proof_of_agent::tlog::{self, verify_consistency, verify_inclusion};
 use proof_of_agent::{Checkpoint, Digest, Statement};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -32,8 +32,9 @@ async fn the_empty_log_has_a_checkpoint() {
 async fn proofs_are_given_within_the_published_tree_alone() {
     let deployment = Arc::new(Deployment::new().await);
     let replica = deployment.replica().await;
-    let cast = Cast::new(&deployment);
-    Play::new(&deployment, replica.pipe(), &cast).paid().await;
+    let cast = Cast::logged(&deployment).await;
+    // The agent's key event, and five of a task.
+    Play::new(&deployment, replica.pipe(), &cast).decided().await;
     let mut client = deployment.as_anyone(replica.pipe());
     all_published(&deployment, &mut client, 6).await;
 
@@ -75,7 +76,7 @@ async fn two_sequencers_at_once_make_one_history() {
     }
     chains.join_all().await;
     let mut client = deployment.as_anyone(one.pipe());
-    all_published(&deployment, &mut client, 360).await;
+    all_published(&deployment, &mut client, 361).await;
     // Both say the same.
     let other = newest(&deployment, &mut deployment.as_anyone(two.pipe())).await;
     assert_eq!(other, newest(&deployment, &mut client).await);
@@ -94,7 +95,7 @@ async fn checkpoints_keep_their_distance_over_all_replicas() {
         for replica in [&one, &two] {
             Play::new(&deployment, replica.pipe(), &cast).paid().await;
         }
-        all_published(&deployment, &mut client, 12 * round).await;
+        all_published(&deployment, &mut client, 12 * round + 1).await;
     }
     let times: Vec<poa_common::Timestamp> =
         sqlx::query_scalar("SELECT created_at FROM checkpoints ORDER BY size")
@@ -141,11 +142,12 @@ async fn killed_servers_leave_one_history_and_lose_nothing_that_was_answered() {
     assert!(answered.len() >= ROUNDS, "{} answers", answered.len());
     let replica = deployment.replica().await;
     let database = deployment.database().await;
-    let stored: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT log_index, digest FROM statements ORDER BY log_index")
-            .fetch_all(&database)
-            .await
-            .unwrap();
+    let stored: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT log_index, substring(entry FROM 3 FOR 32) FROM log_entries ORDER BY log_index",
+    )
+    .fetch_all(&database)
+    .await
+    .unwrap();
     assert!(stored.iter().map(|(index, _)| *index).eq(0..i64::try_from(stored.len()).unwrap()));
     for (index, digest) in answered {
         assert_eq!(stored[usize::try_from(index).unwrap()].1, digest.to_vec());
@@ -172,7 +174,8 @@ async fn a_restarted_log_goes_on_where_it_was() {
         play.platform(&offer).await.unwrap();
         unfinished = Some((play, offer));
         let mut client = deployment.as_anyone(replica.pipe());
-        all_published(&deployment, &mut client, 2 * round - 1).await;
+        // An offer and a claim each round, but for the last claim; and the agent's key event.
+        all_published(&deployment, &mut client, 2 * round).await;
         one_history(&deployment, &mut client).await;
         replica.stop().await;
     }
@@ -210,20 +213,20 @@ async fn one_history(deployment: &Deployment, client: &mut AttestationServiceCli
         verify_consistency(pair[0].size, &pair[0].root, pair[1].size, &pair[1].root, &proof).unwrap();
     }
     let last = checkpoints.last().unwrap();
-    let leaves: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT leaf_hash FROM statements WHERE log_index < $1 ORDER BY log_index")
+    let entries: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT entry FROM log_entries WHERE log_index < $1 ORDER BY log_index")
             .bind(i64::try_from(last.size).unwrap())
             .fetch_all(&database)
             .await
             .unwrap();
-    for (index, leaf) in (0..).zip(&leaves) {
+    for (index, entry) in (0..).zip(&entries) {
         let request = GetInclusionProofRequest {
             log_index: i64::try_from(index).unwrap(),
             tree_size: i64::try_from(last.size).unwrap(),
         };
         let answer = client.get_inclusion_proof(request).await.unwrap().into_inner();
-        assert_eq!(&answer.leaf_hash, leaf);
-        let leaf = Digest::try_from(leaf.as_slice()).unwrap();
+        let leaf = tlog::leaf_hash(entry);
+        assert_eq!(answer.leaf_hash, leaf.to_vec());
         verify_inclusion(&leaf, index, last.size, &digests(&answer.hashes), &last.root).unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected ends")]
 
+mod agent_keys;
 mod agents;
 mod append;
 mod auth;
@@ -10,6 +11,7 @@ mod events;
 mod fixture;
 mod liabilities;
 mod log;
+mod public_log;
 mod rate;
 mod reads;
 mod refusals;

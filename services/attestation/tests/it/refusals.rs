@@ -148,6 +148,7 @@ async fn a_statement_that_does_not_continue_the_chain_is_refused() {
         agent: play.cast.agent_id,
         account: play.cast.payee,
         agent_key: DidKey::of(&play.cast.key),
+        key_event: proof_of_agent::Digest::of(b"key event"),
         agent_key_state: AgentKeyState::Active,
         submission_log_index: 2,
         received_time: play.deployment.env.now(),

@@ -120,6 +120,7 @@ pub(crate) fn statements(
         agent: agent_id(),
         account: payee,
         agent_key: DidKey::of(&agent()),
+        key_event: Digest::of(b"key event"),
         agent_key_state: AgentKeyState::Active,
         submission_log_index: 2,
         received_time: now,
@@ -127,7 +128,7 @@ pub(crate) fn statements(
     let received = submission.successor(by_platform(), received).unwrap();
     let reason = (decision == DecisionKind::Rejected).then(|| "three is missing".to_owned());
     let failed_criterion = reason.is_some().then_some(0);
-    let decided = Decision { kind: decision, reason, failed_criterion, decided_time: now };
+    let decided = Decision { reason, failed_criterion, ..Decision::of(decision, now) };
     let decision = received.successor(by_platform(), decided).unwrap();
     vec![job.offer.clone(), acceptance, submission, received, decision]
 }

@@ -74,9 +74,9 @@ impl FakeLog {
             let (key, origin) = (chain::platform(), trust_root().origin().to_owned());
             let nonce = Nonce::new([1; 16]);
             let signed =
-                LiabilitiesStatement::new(Network::Simulated, origin, DidKey::of(&key), nonce, liabilities);
+                LiabilitiesStatement::new(Network::Simulated, origin, DidKey::of(&key), nonce, &liabilities);
             let envelope = signed.unwrap().sign(&key).unwrap();
-            let leaf = LogEntry::of_liabilities(&envelope).unwrap().leaf_hash();
+            let leaf = LogEntry::of_notice::<Liabilities>(&envelope).unwrap().leaf_hash();
             state.stated.push((liabilities, envelope.to_json(), leaf));
         }
         answer(&state, snapshot)

@@ -62,7 +62,8 @@ pub(crate) fn registered(env: &Env, id: AgentId, account: AccountId, name: &str)
         ..Agent::default()
     };
     let kind = agent_event::Kind::Registered.into();
-    AgentEvent { kind, agent: Some(agent), event_time: Some(stamp(env.now())) }
+    let event_time = Some(stamp(env.now()));
+    AgentEvent { kind, agent: Some(agent), event_time, ..AgentEvent::default() }
 }
 
 /// An event about a task.

@@ -319,7 +319,7 @@ impl Pair {
             tokio::time::sleep(LOOK_EVERY).await;
         };
         let bundle = Bundle::from_json(&answer.bundle).map_err(|error| format!("{id}: {error}"))?;
-        let policy = Policy { require_paid: true, network: None, min_log_size: 0 };
+        let policy = Policy { require_paid: true, ..Policy::default() };
         let verified = receipts::verify(&bundle, root, &policy, self.env.now());
         verified.map(|_| ()).map_err(|error| format!("{id}: {error}"))
     }

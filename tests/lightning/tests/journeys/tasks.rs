@@ -94,7 +94,7 @@ async fn is_paid(market: &Market, task: &Task, asked: &Asked) {
 
 /// The receipt says: paid, in these sats, on this rail.
 async fn receipt_verifies(market: &Market, task: &Task) {
-    let policy = Policy { require_paid: true, network: Some(Network::Regtest), min_log_size: 0 };
+    let policy = Policy { require_paid: true, network: Some(Network::Regtest), ..Policy::default() };
     let (bundle, verified) = market.receipt(task, policy).await;
     assert_eq!(verified.network, Network::Regtest);
     let Outcome::Paid { amount, fee, payee_net, .. } = verified.outcome else {

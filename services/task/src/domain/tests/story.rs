@@ -260,6 +260,7 @@ impl Story {
             agent: self.agent,
             account: self.account,
             agent_key: submission.context().signer,
+            key_event: proof_of_agent::Digest::of(b"key event"),
             agent_key_state: AgentKeyState::Active,
             submission_log_index: 3,
             received_time: self.at.wall,

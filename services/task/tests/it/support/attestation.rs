@@ -151,6 +151,7 @@ impl Attestation {
             agent: accepted.agent,
             account: accepted.account,
             agent_key: submission.context().signer,
+            key_event: proof_of_agent::Digest::of(b"key event"),
             agent_key_state: AgentKeyState::Active,
             submission_log_index: 1,
             received_time: self.env.now(),
