@@ -6,6 +6,7 @@ mod cors;
 mod forward;
 mod headers;
 mod limits;
+mod log;
 mod own;
 mod page;
 mod upstreams;
@@ -24,7 +25,7 @@ use forward::Forwarder;
 use limits::Limiter;
 use upstreams::Upstreams;
 
-/// Builds the gateway: a route for each public method of the descriptors, and nothing else.
+/// Builds the gateway: a route for each public method of the descriptors, the log's files, and nothing else.
 pub async fn build(config: Config, deps: Deps) -> Result<Edge, BuildError> {
     let upstreams = Upstreams::new(&deps.peers, config.connections_per_service)?;
     let limiter = Arc::new(Limiter::new(&config.rates, &config.open)?);
@@ -45,6 +46,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Edge, BuildError> {
     let router = own::services(&deps, &limiter)
         .await?
         .merge(methods)
+        .merge(log::files(&deps, &limiter)?)
         .route("/", axum::routing::get(page::welcome))
         .fallback(page::not_found)
         .layer(axum::middleware::from_fn(headers::layer))
