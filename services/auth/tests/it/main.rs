@@ -6,6 +6,7 @@ mod api_keys;
 mod events;
 mod exchange;
 mod info;
+mod keys;
 mod limits;
 mod login;
 mod process;
