@@ -123,7 +123,7 @@ impl Bundle {
             return Err(BundleError::TooLarge);
         }
         let bundle: Self =
-            serde_json::from_slice(bytes).map_err(|error| BundleError::Malformed(error.to_string()))?;
+            json::from_file(bytes).map_err(|error| BundleError::Malformed(error.to_string()))?;
         if bundle.version != VERSION {
             return Err(BundleError::UnknownVersion(bundle.version));
         }

@@ -132,7 +132,7 @@ impl Envelope {
             return Err(EnvelopeError::TooLarge);
         }
         let envelope: Self =
-            serde_json::from_slice(bytes).map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
+            json::from_file(bytes).map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
         envelope.check_limits()?;
         Ok(envelope)
     }

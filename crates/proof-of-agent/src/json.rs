@@ -6,11 +6,37 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 − 1.
 pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// Reads a file in the one shape in which it is written. Serde by itself reads a struct from the array of its fields too, and
+/// the name of a case from an object: one reader's file must be every reader's.
+pub(crate) fn from_file<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    let read: T = serde_json::from_slice(bytes)?;
+    if has_shape_of(&serde_json::from_slice(bytes)?, &serde_json::to_value(&read)?) {
+        Ok(read)
+    } else {
+        Err(serde_json::Error::custom("an object or a name is expected where something else stands"))
+    }
+}
+
+/// Whether what was found is of the types that are written. What is absent or null was a matter for the reader.
+fn has_shape_of(found: &Value, written: &Value) -> bool {
+    match (found, written) {
+        (Value::Object(found), Value::Object(written)) => {
+            written.iter().all(|(name, value)| found.get(name).is_none_or(|it| has_shape_of(it, value)))
+        }
+        (Value::Array(found), Value::Array(written)) => {
+            found.len() == written.len()
+                && found.iter().zip(written).all(|(it, value)| has_shape_of(it, value))
+        }
+        (found, written) => std::mem::discriminant(found) == std::mem::discriminant(written),
+    }
+}
 
 /// Reads a value from its text, whether the JSON string was escaped or not.
 pub(crate) fn from_text<'de, T, D>(deserializer: D) -> Result<T, D::Error>

@@ -186,7 +186,7 @@ impl TrustRoot {
         if bytes.len() > MAX_TRUST_ROOT_BYTES {
             return Err(TrustError::TooLarge);
         }
-        let file = serde_json::from_slice(bytes).map_err(|error| TrustError::Malformed(error.to_string()))?;
+        let file = json::from_file(bytes).map_err(|error| TrustError::Malformed(error.to_string()))?;
         Self::checked(file)
     }
 

@@ -119,7 +119,7 @@ impl BalanceProof {
             return Err(LiabilitiesError::Limit("bytes"));
         }
         let proof: Self =
-            serde_json::from_slice(bytes).map_err(|error| LiabilitiesError::Malformed(error.to_string()))?;
+            json::from_file(bytes).map_err(|error| LiabilitiesError::Malformed(error.to_string()))?;
         if proof.version != VERSION {
             return Err(LiabilitiesError::UnknownVersion(proof.version));
         }

@@ -12,6 +12,7 @@ mod fixture;
 mod liabilities;
 mod log;
 mod release;
+mod spellings;
 mod statement;
 mod trust;
 mod vectors;
