@@ -28,7 +28,7 @@ pub enum DidError {
     /// Not the form `did:key:z…`, another kind of key, or a second spelling of one.
     #[error("expected an Ed25519 key of the form did:key:z6Mk…")]
     Malformed,
-    /// Not a point on the curve, or one of small order.
+    /// Not a point on the curve, one of small order, or one in a second spelling.
     #[error("the key is not a usable Ed25519 public key")]
     WeakKey,
 }
@@ -39,7 +39,7 @@ impl DidKey {
     /// The key from its 32 bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, DidError> {
         match VerifyingKey::from_bytes(&bytes) {
-            Ok(key) if !key.is_weak() => Ok(Self(bytes)),
+            Ok(key) if !key.is_weak() && is_reduced(&bytes) => Ok(Self(bytes)),
             Ok(_) | Err(_) => Err(DidError::WeakKey),
         }
     }
@@ -67,6 +67,12 @@ impl DidKey {
         };
         VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
     }
+}
+
+/// Whether the point's number is below 2^255 - 19, as RFC 8032 asks for: dalek takes its second spelling too.
+fn is_reduced(bytes: &[u8; 32]) -> bool {
+    let [first, middle @ .., last] = bytes;
+    *first < 0xed || last & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 impl TryFrom<VerifyingKey> for DidKey {
