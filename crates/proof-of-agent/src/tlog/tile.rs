@@ -59,7 +59,10 @@ impl Tile {
 
     /// The tile as it is in a tree of `size` leaves: none where it is empty.
     pub fn in_tree(kind: TileKind, index: u64, size: u64) -> Option<Self> {
-        let hashes = size >> (u32::from(Self { kind, index, width: 1 }.level()) * u32::from(TILE_HEIGHT));
+        let level = Self { kind, index, width: 1 }.level();
+        let hashes = size
+            .checked_shr(u32::from(level) * u32::from(TILE_HEIGHT))
+            .filter(|_| level <= MAX_TILE_LEVEL)?;
         let width = hashes.saturating_sub(index.checked_mul(TILE_WIDTH)?).min(TILE_WIDTH);
         (width > 0).then_some(Self { kind, index, width })
     }
@@ -91,7 +94,7 @@ impl Tile {
 
     /// The nodes of the tree that it holds, in order.
     pub fn nodes(&self) -> impl Iterator<Item = Node> + use<> {
-        let level = self.level() * TILE_HEIGHT;
+        let level = self.level().saturating_mul(TILE_HEIGHT);
         (self.start()..self.start().saturating_add(self.width)).map(move |index| Node { level, index })
     }
 }

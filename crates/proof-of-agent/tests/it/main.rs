@@ -16,6 +16,7 @@ mod plan;
 mod release;
 mod spellings;
 mod statement;
+mod tiles;
 mod trust;
 mod vectors;
 mod verify;
