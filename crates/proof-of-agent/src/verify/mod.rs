@@ -52,7 +52,7 @@ pub fn verify(
     }
     let network = trust_root.network();
     if bundle.network != network || policy.network.is_some_and(|wanted| wanted != network) {
-        let expected = policy.network.unwrap_or(network);
+        let expected = policy.network.filter(|_| bundle.network == network).unwrap_or(network);
         return Err(VerifyError::Network { expected, found: bundle.network });
     }
     let (checkpoint, witnesses) = trust_root.open_checkpoint(&bundle.checkpoint)?;

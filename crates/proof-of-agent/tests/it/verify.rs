@@ -152,6 +152,10 @@ fn another_network_is_refused() {
     let wanted = Policy { network: Some(Network::Mainnet), ..Policy::default() };
     let network = VerifyError::Network { expected: Network::Mainnet, found: Network::Simulated };
     assert_eq!(verify(&bundle, &world.trust_root(), &wanted, NOW), Err(network.clone()));
+    // The network that was asked for, under a trust root of another one: the trust root says what is expected.
+    bundle.network = Network::Mainnet;
+    let of_trust_root = VerifyError::Network { expected: Network::Simulated, found: Network::Mainnet };
+    assert_eq!(verify(&bundle, &world.trust_root(), &wanted, NOW), Err(of_trust_root));
     // A bundle that claims another network than its statements.
     let log_key = LogKey::new(ORIGIN, DidKey::of(&world.log)).unwrap();
     let root = TrustRoot::new(Network::Mainnet, ORIGIN, vec![log_key], world.receipt_keys(), None).unwrap();
