@@ -96,12 +96,19 @@ impl Chain {
         envelopes: impl IntoIterator<Item = &'a Envelope>,
         receipt_keys: &[DidKey],
     ) -> Result<Self, ChainError> {
-        let mut chain = Self::new(receipt_keys);
-        for (place, envelope) in envelopes.into_iter().enumerate() {
+        Self::new(receipt_keys).continued(envelopes)
+    }
+
+    /// The same with the envelopes that follow: of a chain [with arbiters](Self::with_arbiters) too.
+    pub fn continued<'a>(
+        mut self,
+        envelopes: impl IntoIterator<Item = &'a Envelope>,
+    ) -> Result<Self, ChainError> {
+        for (place, envelope) in (self.length..).zip(envelopes) {
             let statement = envelope.open().map_err(|source| ChainError::Envelope { place, source })?;
-            chain.append(statement)?;
+            self.append(statement)?;
         }
-        Ok(chain)
+        Ok(self)
     }
 
     /// Whether `statement` may come next. It changes nothing.

@@ -55,18 +55,23 @@ pub fn authorises_release(
     mandate_terms: &Digest,
     receipt_keys: &[DidKey],
 ) -> Result<Release, ChainError> {
-    let chain = Chain::replay(envelopes, receipt_keys)?;
-    let not_approved = ChainError::NotApproved { position: chain.position() };
-    if let Some(found) = chain.offer().map(|offer| offer.digest()).filter(|found| found != mandate_terms) {
-        return Err(ChainError::OtherTerms { found });
-    }
-    if !matches!(chain.position(), Position::Approved | Position::Judged) {
-        return Err(not_approved);
-    }
-    chain.release().ok_or(not_approved)
+    Chain::replay(envelopes, receipt_keys)?.authorised_release(mandate_terms)
 }
 
 impl Chain {
+    /// Whether the chain allows the release of what is held for the terms with the digest `mandate_terms`: see
+    /// [`authorises_release`]. After a verdict it does where the arbiter gives the payee all that is still held.
+    pub fn authorised_release(&self, mandate_terms: &Digest) -> Result<Release, ChainError> {
+        let not_approved = ChainError::NotApproved { position: self.position() };
+        if let Some(found) = self.offer().map(|offer| offer.digest()).filter(|found| found != mandate_terms) {
+            return Err(ChainError::OtherTerms { found });
+        }
+        if !matches!(self.position(), Position::Approved | Position::Judged) {
+            return Err(not_approved);
+        }
+        self.release().ok_or(not_approved)
+    }
+
     /// What an approved chain releases. `None` where an arbiter has judged otherwise, or a statement is missing, which the
     /// grammar rules out.
     fn release(&self) -> Option<Release> {

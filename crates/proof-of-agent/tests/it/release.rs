@@ -1,10 +1,13 @@
 //! What the escrow asks: may these sats be released, and to whom?
 
+use poa_common::Msat;
 use proof_of_agent::{
-    ChainError, DecisionKind, DidKey, Digest, Position, ReleasePolicy, Statement, authorises_release,
+    ChainError, DecisionKind, DidKey, Digest, Position, ReleasePolicy, SettlementKind, Statement,
+    authorises_release,
 };
 
 use crate::fixture::{FEE, NET, PRICE, World, id};
+use crate::plan::{Story, payment};
 
 fn approved(world: &World, policy: ReleasePolicy, kind: DecisionKind) -> Vec<Statement> {
     let mut statements = world.up_to_received(policy);
@@ -31,6 +34,74 @@ fn each_policy_is_released_by_its_own_decisions() {
         assert_eq!((release.terms, release.decision), (terms, statements[4].digest()));
         assert_eq!(release.decision_kind, kind);
     }
+}
+
+/// The work was received, an arbiter judged, after a part was paid where one was.
+fn judged(world: &World, part: bool, amount: i64) -> Vec<Statement> {
+    let story = Story::received(world);
+    let story = if part {
+        let paid = payment(SettlementKind::Captured, 0, 0, 40_011, 0);
+        story.decided(DecisionKind::AcceptedInPart).settled(paid).resubmitted()
+    } else {
+        story
+    };
+    story.judged(amount).statements
+}
+
+#[test]
+fn a_verdict_for_all_that_is_held_allows_its_release_and_no_other_verdict_does() {
+    let world = World::new();
+    for (part, all, fee) in [(false, 100_999, 5_049), (true, 60_988, 3_049)] {
+        for amount in [0, 1, all - 1, all] {
+            let statements = judged(&world, part, amount);
+            let chain = world.empty_chain().continued(&world.sign_all(&statements)).unwrap();
+            let release = chain.authorised_release(&statements[0].digest());
+            if amount < all {
+                assert_eq!(release, Err(ChainError::NotApproved { position: Position::Judged }));
+                continue;
+            }
+            let release = release.unwrap();
+            assert_eq!((release.amount, release.fee), (Msat::new(all), Msat::new(fee)));
+            assert_eq!(release.payee_net, Msat::new(all - fee));
+            assert_eq!(release.decision_kind, DecisionKind::Verdict);
+            let other = Digest::of(b"mine");
+            let found = statements[0].digest();
+            assert_eq!(chain.authorised_release(&other), Err(ChainError::OtherTerms { found }));
+        }
+    }
+}
+
+#[test]
+fn what_is_left_after_parts_is_released_with_the_fee_of_the_running_total() {
+    let world = World::new();
+    let story = Story::received(&world).decided(DecisionKind::AcceptedInPart);
+    let story = story.settled(payment(SettlementKind::Captured, 0, 0, 40_011, 0)).resubmitted();
+    let statements = story.decided(DecisionKind::Accepted).statements;
+    let terms = statements[0].digest();
+    let release = authorises_release(&world.sign_all(&statements), &terms, &world.receipt_keys()).unwrap();
+    // 5,049 of the whole price, less the 2,000 that were taken of the part.
+    assert_eq!((release.amount, release.fee), (Msat::new(60_988), Msat::new(3_049)));
+    assert_eq!(release.payee_net, Msat::new(57_939));
+}
+
+#[test]
+fn an_arbiter_that_nobody_named_judges_nothing() {
+    let world = World::new();
+    let statements = judged(&world, false, 100_999);
+    let terms = statements[0].digest();
+    let result = authorises_release(&world.sign_all(&statements), &terms, &world.receipt_keys());
+    assert_eq!(result, Err(ChainError::NotAnArbiterKey(DidKey::of(&world.arbiter))));
+}
+
+#[test]
+fn a_broken_envelope_that_continues_a_chain_is_named_by_its_place_in_the_whole() {
+    let world = World::new();
+    let mut envelopes = world.sign_all(&judged(&world, false, 0));
+    let chain = world.empty_chain().continued(&envelopes[..4]).unwrap();
+    let text = String::from_utf8(envelopes[5].to_json()).unwrap().replace("\"keyid\":\"", "\"keyid\":\"x");
+    envelopes[5] = proof_of_agent::Envelope::from_json(text.as_bytes()).unwrap();
+    let error = chain.continued(&envelopes[4..]).unwrap_err();
+    assert!(matches!(error, ChainError::Envelope { place: 5, .. }), "{error}");
 }
 
 #[test]
