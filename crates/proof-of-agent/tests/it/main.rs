@@ -13,6 +13,7 @@ mod fixture;
 mod liabilities;
 mod log;
 mod plan;
+mod receipts;
 mod release;
 mod spellings;
 mod statement;
