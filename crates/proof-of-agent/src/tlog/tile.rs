@@ -131,7 +131,8 @@ fn parse_index(text: &str) -> Option<u64> {
         digits.push_str(part.strip_prefix('x')?);
     }
     digits.push_str(last);
-    let exact = digits.len() == parts.len() * DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = last.len() == DIGITS && before.iter().all(|part| part.len() == 1 + DIGITS);
+    let exact = whole && digits.bytes().all(|byte| byte.is_ascii_digit());
     let shortest = parts.len() == 1 || !digits.starts_with("000");
     if exact && shortest { digits.parse().ok() } else { None }
 }
