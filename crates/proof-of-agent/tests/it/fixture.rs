@@ -37,8 +37,6 @@ pub(crate) struct World {
     pub(crate) requester: SigningKey,
     pub(crate) log: SigningKey,
     pub(crate) arbiter: SigningKey,
-    pub(crate) witness: SigningKey,
-    pub(crate) root: SigningKey,
     nonces: Cell<u8>,
 }
 
@@ -55,8 +53,6 @@ impl World {
             requester: key(3),
             log: key(4),
             arbiter: key(5),
-            witness: key(6),
-            root: key(7),
             nonces: Cell::new(0),
         }
     }
