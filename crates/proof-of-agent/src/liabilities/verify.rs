@@ -1,27 +1,33 @@
 //! Offline verification of a balance's proof against a trust root.
 
 use poa_common::{AccountId, LiabilitiesId, Msat, Network, Timestamp};
+use serde::Serialize;
 
 use super::tree::{climb, leaf};
 use super::{BalanceProof, Liabilities, LiabilitiesError, LiabilitiesStatement, SumNode};
 use crate::digest::Digest;
+use crate::json;
 use crate::tlog::{LogEntry, verify_inclusion};
 use crate::trust::TrustRoot;
 
-/// What a proof shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a proof shows. It serialises under the JSON rules of receipts, for scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct VerifiedBalance {
     /// Which kind of sats: simulated sats are no money.
     pub network: Network,
     /// Whose balance.
     pub account: AccountId,
-    /// What the account was owed, available and held.
+    /// What the account was owed, available and held, in msat.
+    #[serde(rename = "balanceMsat", with = "json::msat")]
     pub balance: Msat,
     /// The snapshot that it is in.
     pub snapshot: LiabilitiesId,
     /// When the balances were read, by the platform's clock.
+    #[serde(with = "json::utc")]
     pub snapshot_time: Timestamp,
-    /// What all accounts were owed together, by the platform's signature.
+    /// What all accounts were owed together, by the platform's signature, in msat.
+    #[serde(rename = "liabilitiesMsat", with = "json::msat")]
     pub liabilities: Msat,
     /// How many accounts.
     pub leaf_count: u64,
