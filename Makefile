@@ -16,6 +16,11 @@
 # What needs Go once, to build lnd and btcd (seven minutes on two cores):
 #
 #   make test-lightning   the tests on a private Lightning network of two real lnd nodes
+#
+# What needs more than Rust:
+#
+#   make wasm       the verifier as an npm package in clients/wasm/pkg, tested; needs Node.js
+#   make interop    other people's verifiers on our artefacts; needs Python and Go
 
 # The linter of the contracts, an npm package that carries its binary.
 BUF := npx --yes @bufbuild/buf@1.75.0
@@ -30,7 +35,7 @@ FUZZ_TARGETS ?= $(notdir $(wildcard tests/fuzz/corpus/*))
 FUZZ := $(CARGO) +nightly fuzz
 FUZZ_FLAGS := --fuzz-dir tests/fuzz/engine --target-dir target/fuzz -s none any
 
-.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline chaos model fuzz bench test-lightning
+.PHONY: run mesh compose test build setup lint fmt generate buf deny baseline chaos model fuzz bench test-lightning wasm interop
 
 run: setup
 	@echo "Building (the first time takes a few minutes: it compiles about 350 packages) ..."
@@ -65,6 +70,13 @@ test-lightning: setup
 	@ops/lightning/build.sh >/dev/null
 	$(CARGO) build -p poa-mesh
 	$(CARGO) test -p poa-lightning -- --ignored
+
+wasm:
+	@ops/wasm/build.sh
+	@ops/wasm/test.sh
+
+interop:
+	@tests/interop/run.sh
 
 fuzz:
 	$(FUZZ) build $(FUZZ_FLAGS)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Who may import whom. A crate that is not listed may import anything: binaries that wire, and tests.
-const TABLE: [(&str, &[&str]); 15] = [
+const TABLE: [(&str, &[&str]); 16] = [
     ("poa-common", &[]),
     ("proof-of-agent", &["poa-common"]),
     ("poa-proto", &[]),
@@ -23,6 +23,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("poa-gateway", &["poa-common", "poa-proto", "poa-chassis"]),
     ("poa-sdk", &["poa-common", "poa-proto", "proof-of-agent"]),
     ("poa-cli", &["poa-sdk"]),
+    ("poa-verify-wasm", &["poa-common", "proof-of-agent"]),
     ("poa-generate", &[]),
 ];
 const SERVICE: &[&str] = &["poa-common", "poa-proto", "poa-chassis", "poa-storage", "proof-of-agent"];
@@ -102,7 +103,7 @@ fn pure_crates_do_no_io_and_the_gateway_has_no_database() {
     let metadata = workspace();
     for package in &metadata.packages {
         let banned: &[&str] = match package.name.as_str() {
-            "poa-common" | "proof-of-agent" => &IMPURE,
+            "poa-common" | "proof-of-agent" | "poa-verify-wasm" => &IMPURE,
             "poa-chassis" | "poa-gateway" | "poa-sdk" | "poa-cli" => &["sqlx"],
             _ => continue,
         };

@@ -126,10 +126,16 @@ fn paths() -> Value {
 fn keys(world: &World) -> Value {
     let signers = [&world.platform, &world.agent, &world.requester, &world.arbiter].map(|key| {
         let did = proof_of_agent::DidKey::of(key);
-        json!({ "keyid": did, "publicKey": Digest::new(*did.as_bytes()) })
+        // The seeds of test keys: whoever signs the same with them gets the same bytes.
+        json!({
+            "keyid": did,
+            "publicKey": Digest::new(*did.as_bytes()),
+            "seed": Digest::new(key.to_bytes()),
+        })
     });
     json!({
         "log": log_key(world),
+        "logSeed": Digest::new(world.log.to_bytes()),
         "witness": witness(world),
         "signers": signers,
         "time": NOW.unix_timestamp(),

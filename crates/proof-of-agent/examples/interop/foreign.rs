@@ -29,7 +29,11 @@ pub(crate) fn read(folder: &Path) {
     let new = Checkpoint::open(&foreign.checkpoint, &log).unwrap();
     let old = Checkpoint::open(&foreign.old, &log).unwrap();
     let witnesses = [foreign.witness.clone()];
-    assert_eq!(Checkpoint::cosigners(&foreign.checkpoint, &witnesses).unwrap().len(), 1, "one witness has signed");
+    assert_eq!(
+        Checkpoint::cosigners(&foreign.checkpoint, &witnesses).unwrap().len(),
+        1,
+        "one witness has signed"
+    );
     let at = Note::parse(&foreign.checkpoint).unwrap().cosigned_by(&foreign.witness).unwrap();
     assert!(at > 1_700_000_000, "a moment in seconds: {at}");
     let leaf = leaf_hash(foreign.entry.as_bytes());

@@ -65,9 +65,8 @@ impl Log {
     /// Every tile of the log, with its path and its bytes.
     pub(crate) fn tiles(&self) -> Vec<(String, Vec<u8>)> {
         let kinds = [TileKind::Entries, TileKind::Hashes(0), TileKind::Hashes(1)];
-        let tiles = kinds
-            .into_iter()
-            .flat_map(|kind| (0..).map_while(move |index| Tile::in_tree(kind, index, SIZE)));
+        let tiles =
+            kinds.into_iter().flat_map(|kind| (0..).map_while(move |index| Tile::in_tree(kind, index, SIZE)));
         tiles.map(|tile| (tile.to_string(), self.tile(&tile))).collect()
     }
 

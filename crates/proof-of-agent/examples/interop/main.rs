@@ -5,10 +5,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
 
 mod artefacts;
-mod foreign;
 #[path = "../../tests/it/fixture.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod fixture;
+mod foreign;
 mod log;
 mod receipts;
 

@@ -7,8 +7,8 @@ use proof_of_agent::notice::AgentVersion;
 use proof_of_agent::reputation::{Facts, Record};
 use proof_of_agent::tlog::LogEntry;
 use proof_of_agent::{
-    Bundle, BundleEntry, DecisionKind, DidKey, Digest, Envelope, KeyEvent, KeyInRange, Nonce,
-    NoticeEntry, NoticeStatement, ReleasePolicy, SettlementKind, Statement, TrustRoot, Trusted, Witnesses,
+    Bundle, BundleEntry, DecisionKind, DidKey, Digest, Envelope, KeyEvent, KeyInRange, Nonce, NoticeEntry,
+    NoticeStatement, ReleasePolicy, SettlementKind, Statement, TrustRoot, Trusted, Witnesses,
 };
 
 use crate::fixture::{self, LOG_GAP, NOW, ORIGIN, RESULT, World, id};
@@ -54,7 +54,10 @@ impl Receipts {
         let paid = (1..).map(|place| LOG_GAP * place - 1).zip(world.paid()).collect();
         let disputed = (DISPUTED..).zip(disputed(world)).collect();
         Self {
-            all: [Receipt::new(world, "paid", id(7), paid), Receipt::new(world, "disputed", id(11), disputed)],
+            all: [
+                Receipt::new(world, "paid", id(7), paid),
+                Receipt::new(world, "disputed", id(11), disputed),
+            ],
             registration: world.stated(&world.registration()).sign(&world.platform).unwrap(),
             version: version(world),
         }
@@ -62,9 +65,10 @@ impl Receipts {
 
     /// The entries of the log, by place.
     pub(crate) fn placed(&self) -> BTreeMap<u64, LogEntry> {
-        let receipts = self.all.iter().flat_map(|receipt| &receipt.entries).map(|(envelope, index, record)| {
-            (*index, LogEntry::of(envelope).unwrap().with_record(*record))
-        });
+        let receipts =
+            self.all.iter().flat_map(|receipt| &receipt.entries).map(|(envelope, index, record)| {
+                (*index, LogEntry::of(envelope).unwrap().with_record(*record))
+            });
         let notices = [
             (KEY_EVENT, LogEntry::of_notice::<KeyEvent>(&self.registration).unwrap()),
             (VERSION, LogEntry::of_notice::<AgentVersion>(&self.version).unwrap()),
