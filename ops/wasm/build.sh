@@ -36,6 +36,9 @@ fi
 cd "$root"
 # rust-toolchain.toml says which toolchain it is added to.
 if command -v rustup >/dev/null; then rustup target add "$TARGET" 2>/dev/null; fi
+# No path of this machine in what is published, and the same bytes from every checkout.
+cargo_home="${CARGO_HOME:-$HOME/.cargo}"
+export RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$root=/proof-of-agent"
 cargo build --locked --quiet -p poa-verify-wasm --lib --profile wasm --target "$TARGET"
 module="${CARGO_TARGET_DIR:-target}/$TARGET/wasm/poa_verify_wasm.wasm"
 
