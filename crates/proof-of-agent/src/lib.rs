@@ -13,6 +13,8 @@ pub mod note;
 pub mod notice;
 pub mod reputation;
 pub mod statement;
+#[cfg(feature = "tee")]
+pub mod tee;
 pub mod tlog;
 pub mod trust;
 mod verify;

@@ -25,6 +25,8 @@ mod release;
 mod reputation;
 mod spellings;
 mod statement;
+#[cfg(feature = "tee")]
+mod tee;
 mod tiles;
 mod trust;
 mod trust_more;
