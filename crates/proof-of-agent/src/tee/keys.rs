@@ -15,10 +15,14 @@ const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.100
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 
-/// The one set of parameters that AMD's certificates use: SHA-384, MGF1 with SHA-384, a salt of 48 bytes,
-/// trailer 1.
-const PSS_SHA384_PARAMETERS: &str = "3039a00f300d06096086480165030402020500a11c301a06092a864886f70d010108\
-300d06096086480165030402020500a203020130a303020101";
+/// The parameters that AMD's certificates use: SHA-384, MGF1 with SHA-384, a salt of 48 bytes. Older
+/// certificates also spell out the default trailer.
+const PSS_SHA384_PARAMETERS: [&str; 2] = [
+    "3034a00f300d06096086480165030402020500a11c301a06092a864886f70d010108300d06096086480165030402020500\
+     a203020130",
+    "3039a00f300d06096086480165030402020500a11c301a06092a864886f70d010108300d06096086480165030402020500\
+     a203020130a303020101",
+];
 
 /// A public key of a certificate.
 #[derive(Clone, Debug)]
@@ -99,7 +103,7 @@ impl PublicKey {
 
 fn is_pss_sha384(algorithm: &AlgorithmIdentifierOwned) -> bool {
     let parameters = algorithm.parameters.as_ref().and_then(|parameters| parameters.to_der().ok());
-    parameters.is_some_and(|parameters| hex::encode(parameters) == PSS_SHA384_PARAMETERS)
+    parameters.is_some_and(|parameters| PSS_SHA384_PARAMETERS.contains(&hex::encode(parameters).as_str()))
 }
 
 /// `RSAPublicKey`: a sequence of modulus and exponent.

@@ -97,3 +97,46 @@ impl Chain {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::tee::TeeRoots;
+
+    const TURIN: &str = include_str!("../../../../../tests/vectors/tee/amd-turin-chain.pem");
+    const GENOA: &str = include_str!("../../../../../tests/vectors/tee/amd-genoa-chain.pem");
+
+    fn verify(pem: &str, length: usize) -> Result<(), TeeError> {
+        let certificates = Certificate::from_pem("a chain", pem)?;
+        let mut window = Window::at(datetime!(2026-01-01 00:00 UTC));
+        let roots = TeeRoots::published();
+        Chain::new("a chain", certificates, Some(length))?.verify(Vendor::AmdSevSnp, &roots.amd, &mut window)
+    }
+
+    #[test]
+    fn amds_chains_of_every_generation_end_in_a_published_root() {
+        // Of these generations there is no report to test with, but their certificates are public.
+        assert_eq!(verify(TURIN, 3), Ok(()));
+        assert_eq!(verify(GENOA, 2), Ok(()));
+    }
+
+    #[test]
+    fn a_changed_signature_of_rsa_is_refused() {
+        let certificates: Vec<&str> = TURIN.split_inclusive("-----END CERTIFICATE-----\n").collect();
+        let [vcek, ask, ark] = certificates[..] else { panic!("three certificates") };
+        // The last line of a certificate is the end of its signature.
+        for other in ["A", "B", "C"] {
+            let lines: Vec<&str> = vcek.lines().collect();
+            let line = lines[lines.len() - 3];
+            let changed = vcek.replace(line, &format!("{other}{}", &line[1..]));
+            let expected = if changed == vcek { Ok(()) } else { Err(TeeError::BadSignature("a chain")) };
+            assert_eq!(verify(&[&changed, ask, ark].concat(), 3), expected);
+        }
+        let swapped = verify(&[ask, vcek, ark].concat(), 3);
+        assert!(matches!(swapped, Err(TeeError::WrongCertificate { .. })));
+        let text = verify(&[vcek, "text", ask, ark].concat(), 3);
+        assert!(matches!(text, Err(TeeError::Malformed { .. })));
+    }
+}
