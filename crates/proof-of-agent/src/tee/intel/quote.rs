@@ -32,6 +32,8 @@ const CERTIFICATION_NESTED: u16 = 6;
 const SGX_DEBUG: u8 = 1 << 1;
 /// The attributes of a TDX domain that allow debugging or profiling: the whole first byte.
 const TD_UNTRUSTED: u64 = 0xff;
+/// All attributes that TDX 1.5 has. What one means that came later is not known here.
+const TD_KNOWN: u64 = 0xc000_0000_f87f_00ff;
 const TD_SERVICE_EXTENDED: u64 = 1 << 17;
 const TD_SEPT_VE_DISABLE: u64 = 1 << 28;
 const TD_MIGRATABLE: u64 = 1 << 29;
@@ -284,6 +286,9 @@ impl<'a> DomainReport<'a> {
         let has = |bits| self.attributes & bits != 0;
         if has(TD_UNTRUSTED) {
             return Err(TeeError::Debug("an attribute of the TDX domain allows debugging or profiling"));
+        }
+        if has(!TD_KNOWN) {
+            return Err(TeeError::UnsafeConfiguration("an attribute of the TDX domain is not known"));
         }
         if has(TD_MIGRATABLE) {
             return Err(TeeError::UnsafeConfiguration("the TDX domain may be moved by a service domain"));

@@ -101,7 +101,7 @@ fn what_can_be_looked_into_is_refused() {
 
 #[test]
 fn a_domain_that_others_may_move_or_serve_is_refused() {
-    let attributes = [0, 1 << 28 | 1 << 29, 1 << 28 | 1 << 17];
+    let attributes = [0, 1 << 28 | 1 << 29, 1 << 28 | 1 << 17, 1 << 28 | 1 << 40];
     for td_attributes in attributes {
         let domain = Rig { td_attributes, ..tdx() };
         assert!(matches!(domain.check(), Err(TeeError::UnsafeConfiguration(_))), "{td_attributes:x}");
