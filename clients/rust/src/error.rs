@@ -9,7 +9,8 @@ use tonic_types::StatusExt as _;
 
 use crate::credentials::StoreError;
 use crate::endpoint::EndpointError;
-use crate::key::{KeyError, SigningError};
+use crate::key::SigningError;
+use crate::key_file::KeyError;
 
 /// Why a call or a step of the SDK failed.
 #[derive(Debug, thiserror::Error)]

@@ -49,7 +49,8 @@ macro_rules! written {
 }
 
 written! {
-    auth: Account, Agent, ApiKey, CreateApiKeyResponse, GetServerInfoResponse;
+    auth: Account, Agent, AgentVersion, ApiKey, CreateApiKeyResponse, GetServerInfoResponse, KeyEvent;
+    auth: RevokeAgentKeyResponse, RotateAgentKeyResponse;
     task: Task, OpenTask, ClosedTask;
     escrow: Balance, Deposit, Withdrawal, Escrow, LedgerEntry, EstimateFeesResponse, PayoutDestination;
     escrow: LedgerAudit, Reconciliation, PayoutSwitch, FeeSchedule;

@@ -3,24 +3,18 @@
 //! It never signs raw bytes of a server: what it signs is built here, and says what it is.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use ed25519_dalek::{Signer as _, SigningKey};
 use poa_common::{AccountId, AgentId, Env, TaskId, Timestamp};
+use proof_of_agent::notice::{KeyChange, registration_text};
 use proof_of_agent::{
-    Author, Content, DidKey, Envelope, EnvelopeError, Nonce, Statement, StatementError, TermsAccepted,
-    WorkSubmitted,
+    AgentVersion, Author, Content, DidKey, Envelope, EnvelopeError, Nonce, NoticeStatement, Statement,
+    StatementError, TermsAccepted, TrustRoot, WorkSubmitted,
 };
 use zeroize::Zeroizing;
 
-/// What the signature of a registration begins with, so that it is good for nothing else.
-const REGISTRATION_TAG: &str = "poa.auth.v1.RegisterAgent";
-/// Bytes of a key file: a PKCS #8 key in PEM has about 120.
-const MAX_KEY_FILE_BYTES: u64 = 4 * 1024;
+use crate::key_file::{self, KeyError};
 
 /// An agent's Ed25519 key. Its `Debug` shows the public half.
 #[derive(Clone)]
@@ -28,42 +22,26 @@ pub struct AgentKey {
     signing: SigningKey,
 }
 
-/// A key file cannot be read, written or used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file cannot be read or written.
-    #[error("the key file {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Others than the owner may read the file.
-    #[error("the key file {} can be read by others: run `chmod 600 {}`", .0.display(), .0.display())]
-    Exposed(PathBuf),
-    /// The text is not an Ed25519 key in PKCS #8 PEM.
-    #[error("not an Ed25519 private key in PKCS #8 PEM: {0}")]
-    Malformed(String),
-}
-
-/// A statement was not signed, because the terms are not what the caller takes them for.
+/// Something was not signed, because it is not what the caller takes it for.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     /// The bytes are not the terms of a task.
     #[error("the terms cannot be read: {0}")]
     Terms(#[from] StatementError),
+    /// What is to be said breaks a rule of the protocol.
+    #[error("the statement is not signed: {0}")]
+    Statement(#[source] StatementError),
     /// The statement could not be put into an envelope.
     #[error("the statement cannot be signed: {0}")]
     Envelope(#[from] EnvelopeError),
-    /// The terms say something else than was agreed to.
-    #[error("the terms are not signed: their {field} is {found}, expected {expected}")]
+    /// It says something else than was agreed to.
+    #[error("this is not signed: its {field} is {found}, expected {expected}")]
     Mismatch {
         /// What differs.
         field: &'static str,
         /// What the signer expects.
         expected: String,
-        /// What the terms say.
+        /// What it says.
         found: String,
     },
 }
@@ -97,47 +75,39 @@ pub struct WorkDone {
 impl AgentKey {
     /// A new key.
     pub fn generate(env: &Env) -> Self {
-        let secret = Zeroizing::new(env.random::<32>());
-        Self { signing: SigningKey::from_bytes(&secret) }
+        Self { signing: key_file::generate(env) }
     }
 
     /// Reads a key in PKCS #8 PEM, as [`AgentKey::to_pem`] and OpenSSL write it.
+    ///
+    /// # Errors
+    /// `Malformed`.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        match SigningKey::from_pkcs8_pem(pem) {
-            Ok(signing) => Ok(Self { signing }),
-            Err(error) => Err(KeyError::Malformed(error.to_string())),
-        }
+        key_file::from_pem(pem).map(|signing| Self { signing })
     }
 
     /// The key in PKCS #8 PEM. Version 1, without the public half, which OpenSSL reads too.
+    ///
+    /// # Errors
+    /// `Malformed`.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        let pair = KeypairBytes { secret_key: self.signing.to_bytes(), public_key: None };
-        pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| KeyError::Malformed(error.to_string()))
+        key_file::to_pem(&self.signing)
     }
 
     /// Reads a key file, which nobody but its owner may read.
+    ///
+    /// # Errors
+    /// One variant per cause.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::File { path: path.to_owned(), source };
-        let metadata = fs::metadata(path).map_err(failed)?;
-        if is_exposed(&metadata) {
-            return Err(KeyError::Exposed(path.to_owned()));
-        }
-        if metadata.len() > MAX_KEY_FILE_BYTES {
-            return Err(KeyError::Malformed("the file is too large for a key".to_owned()));
-        }
-        Self::from_pem(&Zeroizing::new(fs::read_to_string(path).map_err(failed)?))
+        key_file::load(path).map(|signing| Self { signing })
     }
 
     /// Writes the key to a new file that only its owner may read. An existing file is an error: keys are not overwritten.
+    ///
+    /// # Errors
+    /// `File`.
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
-        let failed = |source| KeyError::File { path: path.to_owned(), source };
-        let pem = self.to_pem()?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
-        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+        key_file::save(&self.signing, path)
     }
 
     /// The 32 bytes of the public key.
@@ -151,9 +121,37 @@ impl AgentKey {
     }
 
     /// Proves to `RegisterAgent` that the caller holds the key: 64 bytes.
-    pub fn registration_proof(&self, account_id: &str) -> [u8; 64] {
-        let text = format!("{REGISTRATION_TAG}\n{account_id}\n{}", hex::encode(self.public_key()));
-        self.signing.sign(text.as_bytes()).to_bytes()
+    pub fn registration_proof(&self, account: &AccountId) -> [u8; 64] {
+        self.signing.sign(registration_text(account, &self.did()).as_bytes()).to_bytes()
+    }
+
+    /// Signs that a key takes another's place, or is revoked: 64 bytes. The old key and the new one sign the same text.
+    ///
+    /// # Errors
+    /// `Mismatch` where the change is not about this key.
+    pub fn sign_change(&self, change: &KeyChange) -> Result<[u8; 64], SigningError> {
+        if change.new_key != Some(self.did()) {
+            expect("key", &self.did(), &change.key)?;
+        }
+        Ok(self.signing.sign(change.text().as_bytes()).to_bytes())
+    }
+
+    /// Signs a version of the agent for the log of a trust root: the one that the caller believes, which says the network and
+    /// the log's origin.
+    ///
+    /// # Errors
+    /// `Statement` where a field of the version breaks a rule.
+    pub fn sign_version(
+        &self,
+        env: &Env,
+        trust_root: &TrustRoot,
+        version: &AgentVersion,
+    ) -> Result<(NoticeStatement<AgentVersion>, Envelope), SigningError> {
+        let (network, origin) = (trust_root.network(), trust_root.origin());
+        let statement = NoticeStatement::new(network, origin, self.did(), Nonce::new(env.random()), version)
+            .map_err(SigningError::Statement)?;
+        let envelope = statement.sign(&self.signing)?;
+        Ok((statement, envelope))
     }
 
     /// Signs TermsAccepted for the exact bytes of the terms that the feed delivered.
@@ -227,7 +225,7 @@ impl fmt::Debug for AgentKey {
     }
 }
 
-/// Whether what the terms say is what the signer agreed to.
+/// Whether what is to be signed says what the signer agreed to.
 pub(crate) fn expect<T: PartialEq + fmt::Display>(
     field: &'static str,
     expected: &T,
@@ -237,16 +235,6 @@ pub(crate) fn expect<T: PartialEq + fmt::Display>(
         return Ok(());
     }
     Err(SigningError::Mismatch { field, expected: expected.to_string(), found: found.to_string() })
-}
-
-#[cfg(unix)]
-fn is_exposed(metadata: &fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
-}
-
-#[cfg(not(unix))]
-fn is_exposed(_: &fs::Metadata) -> bool {
-    false
 }
 
 #[cfg(test)]

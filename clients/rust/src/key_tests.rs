@@ -1,7 +1,10 @@
 //! Tests of keys and of what they sign.
 
+use std::fs;
+
 use poa_common::{EscrowId, Msat, Network};
-use proof_of_agent::{Chain, Rail, ReleasePolicy, TermsOffered};
+use proof_of_agent::notice::KeyReason;
+use proof_of_agent::{Chain, Digest, LogKey, Rail, ReleasePolicy, TermsOffered};
 
 use super::*;
 use crate::env::system_env;
@@ -69,9 +72,58 @@ fn a_file_that_is_not_a_key_is_refused() {
 #[test]
 fn the_proof_of_a_registration_is_over_the_documented_text() {
     let key = AgentKey::generate(&system_env());
-    let text = format!("poa.auth.v1.RegisterAgent\nacct_1\n{}", hex::encode(key.public_key()));
-    assert!(key.did().verifies(text.as_bytes(), &key.registration_proof("acct_1")));
-    assert!(!key.did().verifies(text.as_bytes(), &key.registration_proof("acct_2")));
+    let (account, other) = (system_env().new_id(), system_env().new_id());
+    let text = format!("poa.auth.v1.RegisterAgent\n{account}\n{}", hex::encode(key.public_key()));
+    assert!(key.did().verifies(text.as_bytes(), &key.registration_proof(&account)));
+    assert!(!key.did().verifies(text.as_bytes(), &key.registration_proof(&other)));
+}
+
+#[test]
+fn a_change_of_keys_is_signed_by_the_keys_that_it_is_about_and_no_others() {
+    let env = system_env();
+    let [old, new, other] = [(); 3].map(|()| AgentKey::generate(&env));
+    let change = KeyChange {
+        agent: env.new_id(),
+        sequence: 2,
+        key: old.did(),
+        new_key: Some(new.did()),
+        reason: KeyReason::Superseded,
+        compromised_since: None,
+    };
+    for key in [&old, &new] {
+        assert!(key.did().verifies(change.text().as_bytes(), &key.sign_change(&change).unwrap()));
+    }
+    assert!(matches!(other.sign_change(&change), Err(SigningError::Mismatch { field: "key", .. })));
+    let revoked = KeyChange { new_key: None, ..change };
+    assert!(old.sign_change(&revoked).is_ok());
+    assert!(new.sign_change(&revoked).is_err());
+}
+
+#[test]
+fn a_version_is_signed_for_the_log_that_the_caller_believes() {
+    let env = system_env();
+    let key = AgentKey::generate(&env);
+    let log_key = LogKey::new("simulated.poa/1", key.did()).unwrap();
+    let root =
+        TrustRoot::new(Network::Simulated, "simulated.poa/1", vec![log_key], vec![key.did()], None).unwrap();
+    let version = AgentVersion {
+        agent: env.new_id(),
+        version: "1.0.0".to_owned(),
+        build_digest: Digest::of(b"archive"),
+        build_size: 7,
+        source_ref: None,
+        measurements: Vec::new(),
+        published_time: env.now(),
+    };
+    let (statement, envelope) = key.sign_version(&env, &root, &version).unwrap();
+    assert_eq!(NoticeStatement::open(&envelope).unwrap(), statement);
+    assert_eq!((statement.network(), statement.origin()), (Network::Simulated, "simulated.poa/1"));
+    let unnamed = AgentVersion { version: "1 0".to_owned(), ..version };
+    let refused = key.sign_version(&env, &root, &unnamed);
+    assert!(matches!(
+        refused,
+        Err(SigningError::Statement(StatementError::Invalid { field: "version", .. }))
+    ));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod agent_history;
 mod calls;
 mod client;
 mod credentials;
@@ -8,6 +9,8 @@ mod env;
 mod error;
 mod json;
 mod key;
+mod key_file;
+mod operator_key;
 mod probe;
 mod refresh;
 mod retry;
@@ -18,6 +21,7 @@ mod times;
 mod trust;
 pub mod worker;
 
+pub use agent_history::{HistoryError, KeyEnd, KeyHistory, KeyLife, VersionCheck};
 pub use calls::{Admin, FeedFilter, FeedUpdate, verify_balance_proof};
 pub use client::{Client, Session, SignedIn};
 pub use credentials::{SessionTokens, StoreError, StoreGuard, TokenStore};
@@ -25,7 +29,9 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use env::system_env;
 pub use error::{Error, FieldViolation, StatusError};
 pub use json::ToJson;
-pub use key::{AcceptanceTerms, AgentKey, KeyError, SigningError, WorkDone};
+pub use key::{AcceptanceTerms, AgentKey, SigningError, WorkDone};
+pub use key_file::KeyError;
+pub use operator_key::OperatorKey;
 pub use probe::{HttpAnswer, grpc_web, http_get};
 pub use stream::Patience;
 pub use times::{from_duration, from_time, rfc3339, to_duration, to_time};

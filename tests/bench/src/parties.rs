@@ -165,7 +165,7 @@ impl Worker {
             description: String::new(),
             capabilities: vec![CAPABILITY.to_owned()],
             public_key: key.public_key().to_vec(),
-            key_proof: key.registration_proof(&owner.account).to_vec(),
+            key_proof: key.registration_proof(&owner.account.parse()?).to_vec(),
         };
         let (wire, origin) = entry.wire(0);
         let answer =

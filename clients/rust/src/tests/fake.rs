@@ -31,7 +31,7 @@ pub(super) struct Fake {
 /// What a test sets and reads.
 #[derive(Default)]
 pub(super) struct State {
-    /// What CreateApiKey answers, before it answers well.
+    /// What CreateApiKey, RotateAgentKey and PublishAgentVersion answer, before they answer well.
     pub(super) failures: VecDeque<Status>,
     /// The request ids that CreateApiKey saw.
     pub(super) request_ids: Vec<String>,
@@ -49,6 +49,10 @@ pub(super) struct State {
     pub(super) cursors: Vec<String>,
     /// The agent that GetAgent answers with.
     pub(super) agent: Agent,
+    /// What was asked of the agent's keys and versions.
+    pub(super) rotations: Vec<RotateAgentKeyRequest>,
+    pub(super) revocations: Vec<RevokeAgentKeyRequest>,
+    pub(super) publications: Vec<PublishAgentVersionRequest>,
     /// What ClaimNextTask gives out.
     pub(super) open: VecDeque<OpenTask>,
     /// The input of every task.
@@ -207,7 +211,45 @@ faked! {
         async fn get_agent(&self, _: Request<GetAgentRequest>) -> Result<Response<GetAgentResponse>, Status> {
             Ok(Response::new(GetAgentResponse { agent: Some(self.state().agent.clone()) }))
         }
+
+        async fn rotate_agent_key(
+            &self,
+            request: Request<RotateAgentKeyRequest>,
+        ) -> Result<Response<RotateAgentKeyResponse>, Status> {
+            self.note(|state| {
+                state.rotations.push(request.into_inner());
+                match state.failures.pop_front() {
+                    Some(failure) => Err(failure),
+                    None => Ok(Response::new(RotateAgentKeyResponse::default())),
+                }
+            })
+        }
+
+        async fn revoke_agent_key(
+            &self,
+            request: Request<RevokeAgentKeyRequest>,
+        ) -> Result<Response<RevokeAgentKeyResponse>, Status> {
+            self.note(|state| state.revocations.push(request.into_inner()));
+            Ok(Response::new(RevokeAgentKeyResponse::default()))
+        }
+
+        async fn publish_agent_version(
+            &self,
+            request: Request<PublishAgentVersionRequest>,
+        ) -> Result<Response<PublishAgentVersionResponse>, Status> {
+            let request = request.into_inner();
+            let version = AgentVersion { envelope: request.envelope.clone(), ..AgentVersion::default() };
+            self.note(|state| {
+                state.publications.push(request);
+                match state.failures.pop_front() {
+                    Some(failure) => Err(failure),
+                    None => Ok(Response::new(PublishAgentVersionResponse { version: Some(version) })),
+                }
+            })
+        }
     }
+    list_key_events: ListKeyEventsRequest => ListKeyEventsResponse;
+    list_agent_versions: ListAgentVersionsRequest => ListAgentVersionsResponse;
     register_agent: RegisterAgentRequest => RegisterAgentResponse;
     list_agents: ListAgentsRequest => ListAgentsResponse;
     retire_agent: RetireAgentRequest => RetireAgentResponse;

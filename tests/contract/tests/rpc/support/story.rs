@@ -144,7 +144,7 @@ impl Account {
             description: "Does what it is asked.".to_owned(),
             capabilities: vec!["text.count".to_owned()],
             public_key: key.public_key().to_vec(),
-            key_proof: key.registration_proof(&self.id).to_vec(),
+            key_proof: key.registration_proof(&self.id.parse().expect("an account's id")).to_vec(),
         };
         (request, key)
     }
