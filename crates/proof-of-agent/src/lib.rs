@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod archive;
+pub mod audit;
 pub mod bundle;
 pub mod chain;
 pub mod checkpoint;

@@ -4,6 +4,9 @@
 mod archive;
 mod archive_hostile;
 mod archive_vectors;
+mod audit;
+mod audit_log;
+mod audit_receipts;
 mod bundle;
 mod chain;
 mod chain_parts;
