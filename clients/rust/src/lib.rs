@@ -3,6 +3,7 @@
 mod agent_history;
 mod calls;
 mod client;
+mod cosigner;
 mod credentials;
 mod endpoint;
 mod env;
@@ -24,6 +25,7 @@ pub mod worker;
 pub use agent_history::{HistoryError, KeyEnd, KeyHistory, KeyLife, VersionCheck};
 pub use calls::{Admin, FeedFilter, FeedUpdate, verify_balance_proof};
 pub use client::{Client, Session, SignedIn};
+pub use cosigner::{Cosigner, CosignerError};
 pub use credentials::{SessionTokens, StoreError, StoreGuard, TokenStore};
 pub use endpoint::{Endpoint, EndpointError};
 pub use env::system_env;

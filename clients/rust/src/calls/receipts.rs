@@ -4,7 +4,8 @@ use poa_proto::attestation::v1::attestation_service_client::AttestationServiceCl
 use poa_proto::attestation::v1::{
     Attestation, GetAttestationRequest, GetCheckpointRequest, GetConsistencyProofRequest,
     GetConsistencyProofResponse, GetInclusionProofRequest, GetInclusionProofResponse,
-    GetReceiptBundleRequest, GetReceiptBundleResponse, ListAttestationsRequest,
+    GetReceiptBundleRequest, GetReceiptBundleResponse, GetReputationRequest, GetTileRequest,
+    ListAttestationsRequest, ListLogEntriesRequest, ListLogEntriesResponse, Reputation,
 };
 
 use super::{given, unary};
@@ -79,5 +80,34 @@ impl Client {
             AttestationServiceClient::new(channel).get_consistency_proof(request).await
         };
         self.read(None, GetConsistencyProofRequest { first_size, second_size }, call).await
+    }
+
+    /// Entries of the log, in order, from a place on, with the statements that are public; at most 1,024, and 256 where `page_size`
+    /// is 0. Nothing in them is verified: that their leaves make a signed tree is for the caller to check.
+    pub async fn log_entries(
+        &self,
+        first_index: i64,
+        page_size: i32,
+    ) -> Result<ListLogEntriesResponse, Error> {
+        let call = |channel, request| async move {
+            AttestationServiceClient::new(channel).list_log_entries(request).await
+        };
+        self.read(None, ListLogEntriesRequest { first_index, page_size }, call).await
+    }
+
+    /// A tile of the log, by what follows `/tile/` in its path, such as `0/000` or `entries/x001/067.p/8`.
+    pub async fn tile(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let call =
+            |channel, request| async move { AttestationServiceClient::new(channel).get_tile(request).await };
+        Ok(self.read(None, GetTileRequest { path: path.to_owned() }, call).await?.data)
+    }
+
+    /// What the platform says that the log's records come to for an agent.
+    pub async fn reputation(&self, agent_id: &str) -> Result<Reputation, Error> {
+        let call = |channel, request| async move {
+            AttestationServiceClient::new(channel).get_reputation(request).await
+        };
+        let request = GetReputationRequest { agent_id: agent_id.to_owned() };
+        given(self.read(None, request, call).await?.reputation, "reputation")
     }
 }
