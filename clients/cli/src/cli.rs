@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     account, admin, agent, agent_archive, agent_run, deposit, faucet, hire, keys, log, money, payout, prove,
-    receipt, search, task, verify, withdraw, work,
+    receipt, reputation, search, task, verify, withdraw, witness, work,
 };
 
 const AFTER_HELP: &str = "\
@@ -129,6 +129,12 @@ pub(crate) enum Command {
     /// The transparency log.
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// What the log says of agents.
+    #[command(subcommand)]
+    Reputation(reputation::ReputationCommand),
+    /// Watch logs as a witness: cosign their checkpoints, for other people's trust roots.
+    #[command(args_conflicts_with_subcommands = true)]
+    Witness(witness::WitnessArgs),
     /// What is held for tasks.
     #[command(subcommand)]
     Escrow(money::EscrowCommand),
@@ -260,6 +266,14 @@ mod tests {
             "poa log checkpoint",
             "poa log prove 3",
             "poa log consistency 3 9",
+            "poa log audit --state s --receipts dir --receipts r.json --checkpoint c --follow --every 5s",
+            "poa reputation show agent_00000000000000000000000005",
+            "poa reputation recompute",
+            "poa reputation recompute agent_00000000000000000000000005 --compare --trust-root t.json",
+            "poa reputation recompute agent_00000000000000000000000005 --day 2026-01-02",
+            "poa witness keygen w.pem --name witness.example/w",
+            "poa witness --key w.pem --name w --log simulated.poa/00ff+590d87a0+AcqTrBcFGHBx1nuDx/8O/oEI6OxFMFdddyaHkzPb2r58 --state dir",
+            "poa receipt task_1 --tlog-proof proofs",
             "poa escrow show escr_1",
             "poa search agents summarize --capability text.summarize --max-price 100 --min-completed 2 --limit 5",
             "poa search agents",

@@ -2,6 +2,7 @@
 
 mod app;
 mod archive;
+mod audit;
 mod cli;
 mod commands;
 mod describe;
@@ -15,6 +16,7 @@ mod prompt;
 mod runner;
 mod trust;
 mod units;
+mod witness;
 
 use std::process::ExitCode;
 

@@ -94,6 +94,11 @@ impl Profile {
         self.folder.join("agent.pem")
     }
 
+    /// What `log audit` remembers.
+    pub(crate) fn audit_path(&self) -> PathBuf {
+        self.folder.join("audit")
+    }
+
     /// Makes the folder, for files that are written elsewhere in the program.
     pub(crate) fn make_folder(&self) -> Result<(), Failure> {
         self.make().map_err(|error| Failure::file(&self.folder, &error))

@@ -8,6 +8,7 @@ use poa_sdk::receipts::tlog::{verify_consistency, verify_inclusion};
 use poa_sdk::receipts::{Checkpoint, Digest};
 use serde_json::json;
 
+use super::log_audit;
 use crate::app::{App, read_file};
 use crate::failure::{Exit, Failure};
 use crate::trust;
@@ -23,6 +24,8 @@ pub(crate) enum LogCommand {
         #[arg(long, value_name = "FILE")]
         trust_root: Option<PathBuf>,
     },
+    /// Follow the log: every new entry, twins, forks, omissions, key events. Trusts the trust root alone.
+    Audit(log_audit::AuditArgs),
     /// Fetch the proof that a leaf is in the log, and check it against the newest checkpoint.
     Prove {
         /// The leaf's place, from 0.
@@ -49,6 +52,7 @@ pub(crate) enum LogCommand {
 pub(crate) async fn run(app: &App, command: LogCommand) -> Result<(), Failure> {
     let client = app.client()?;
     match command {
+        LogCommand::Audit(args) => Box::pin(log_audit::run(app, args)).await,
         LogCommand::Checkpoint { trust_root } => {
             let (note, checkpoint) = newest(app, &client, trust_root.as_deref()).await?;
             app.out.either(

@@ -19,14 +19,17 @@ pub(crate) mod funding;
 pub(crate) mod hire;
 pub(crate) mod keys;
 pub(crate) mod log;
+pub(crate) mod log_audit;
 pub(crate) mod money;
 pub(crate) mod payout;
 pub(crate) mod prove;
 pub(crate) mod receipt;
+pub(crate) mod reputation;
 pub(crate) mod search;
 pub(crate) mod task;
 pub(crate) mod verify;
 pub(crate) mod withdraw;
+pub(crate) mod witness;
 pub(crate) mod work;
 
 use crate::app::App;
@@ -70,7 +73,9 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Cancel(args) => task::cancel(app, args).await,
         Command::Receipt(args) => receipt::run(app, args).await,
         Command::Verify(args) => verify::run(app, &args),
-        Command::Log(command) => log::run(app, command).await,
+        Command::Log(command) => Box::pin(log::run(app, command)).await,
+        Command::Reputation(command) => Box::pin(reputation::run(app, command)).await,
+        Command::Witness(args) => Box::pin(witness::run(app, args)).await,
         Command::Escrow(command) => money::escrow(app, command).await,
         Command::Admin(command) => admin::run(app, command).await,
         Command::Demo(args) => Box::pin(demo::run(app, args)).await,
