@@ -7,7 +7,8 @@ use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use proof_of_agent::note::WitnessKey;
 use proof_of_agent::{Checkpoint, DidKey, NoteError};
 
-use crate::key::{AgentKey, KeyError};
+use crate::key::AgentKey;
+use crate::key_file::KeyError;
 
 /// The key of a witness under its name. Its `Debug` shows the public half.
 pub struct Cosigner {
