@@ -6,8 +6,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    account, admin, agent, agent_archive, agent_run, deposit, faucet, hire, keys, log, money, payout, prove,
-    receipt, reputation, search, task, verify, withdraw, witness, work,
+    account, admin, agent, agent_archive, agent_keys, agent_run, agent_version, deposit, faucet, hire, keys,
+    log, money, payout, prove, receipt, reputation, search, task, trust_root, verify, withdraw, witness, work,
 };
 
 const AFTER_HELP: &str = "\
@@ -126,6 +126,9 @@ pub(crate) enum Command {
     Receipt(receipt::ReceiptArgs),
     /// Check a receipt or the proof of a balance, offline.
     Verify(verify::VerifyArgs),
+    /// The file that says whose receipts are believed.
+    #[command(subcommand)]
+    TrustRoot(trust_root::TrustRootCommand),
     /// The transparency log.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -166,6 +169,21 @@ pub(crate) enum AgentCommand {
     /// DIR name; your own ignore files and those above DIR do not count. Look at what is in it with --list before
     /// others do.
     Archive(agent_archive::ArchiveArgs),
+    /// Put a new key in the place of an agent's key.
+    ///
+    /// The new key is made where it is not there, and is on disk before anything is asked. Where this command is interrupted,
+    /// or its answer gets lost, run it again: it goes on where it was.
+    RotateKey(agent_keys::RotateArgs),
+    /// Revoke an agent's key: the agent claims nothing until its owner gives it a new one.
+    RevokeKey(agent_keys::RevokeArgs),
+    /// List what became of an agent's keys, each event checked.
+    Keys(agent::IdArgs),
+    /// Publish a version of an agent: the digest of its build, signed with its key. It cannot be taken back.
+    Publish(agent_version::PublishArgs),
+    /// List an agent's versions, each statement checked.
+    Versions(agent_version::VersionsArgs),
+    /// Make the archive of a version's source anew, and compare it with what the agent has published.
+    Reproduce(agent_version::ReproduceArgs),
     /// Work: claim tasks and run COMMAND on each, input on stdin, result on stdout.
     Run(agent_run::RunArgs),
 }
@@ -247,6 +265,22 @@ mod tests {
             "poa agent register counter --capability text.count",
             "poa agent archive .",
             "poa agent archive . --list -o ../agent.tar",
+            "poa agent rotate-key agent_01h455vb4pex5vsknk084sn02q",
+            "poa agent rotate-key agent_01h455vb4pex5vsknk084sn02q --as-owner --compromised-since 2026-12-01",
+            "poa agent rotate-key agent_01h455vb4pex5vsknk084sn02q --new-key n.pem --old-key o.pem",
+            "poa agent revoke-key agent_01h455vb4pex5vsknk084sn02q --as-owner --yes",
+            "poa agent keys agent_01h455vb4pex5vsknk084sn02q",
+            "poa agent publish . --version 1.0.0 --source git+https://example.org/a@1 --dry-run",
+            "poa agent publish . --version 1.0.0 --measurement awsNitro=00 --agent agent_01h455vb4pex5vsknk084sn02q -o a.tar",
+            "poa agent versions agent_01h455vb4pex5vsknk084sn02q",
+            "poa agent reproduce agent_01h455vb4pex5vsknk084sn02q .",
+            "poa agent reproduce agent_01h455vb4pex5vsknk084sn02q@1.0.0 . --archive a.tar",
+            "poa trust-root show",
+            "poa trust-root accept t.json",
+            "poa trust-root new-key root.key",
+            "poa trust-root key witness.key --witness w.example",
+            "poa trust-root edit t.json --root-key root.key --quorum 1 --expires 2027-01-01",
+            "poa trust-root new-origin t.json --root-key root.key --log-key log.key --origin a.example/2",
             "poa agent run --capability text.count --timeout 5m --max-output 128KiB --concurrency 2 -- wc -w",
             "poa hire Count --capability text.count --input - --price 100 --schema s.json --wait",
             "poa hire Count --capability text.count --price 100 --dry-run",

@@ -1,6 +1,7 @@
 //! The things of the API in words.
 
 use poa_sdk::api::auth::Agent;
+use poa_sdk::api::auth::agent::KeyState;
 use poa_sdk::api::escrow::{Deposit, Withdrawal};
 use poa_sdk::api::task::criterion::Check;
 use poa_sdk::api::task::waiting::Actor;
@@ -140,12 +141,37 @@ pub(crate) fn agent(agent: &Agent) -> String {
         ("capabilities", agent.capabilities.join(", ")),
         ("account", agent.account_id.clone()),
         ("public key", hex::encode(&agent.public_key)),
+        ("key state", key_state(agent)),
         ("registered", time(agent.create_time.as_ref())),
     ];
+    let version = if agent.version.is_empty() { "none published" } else { &agent.version };
+    rows.push(("version", plain(version)));
+    rows.push(("level", level(&agent.trust_level)));
     if !agent.description.is_empty() {
         rows.insert(2, ("does", plain(&agent.description)));
     }
     fields(&rows)
+}
+
+/// Whether an agent's key signs, and how much has become of its keys.
+fn key_state(agent: &Agent) -> String {
+    let word = match agent.key_state() {
+        KeyState::Unspecified => "unknown to this version",
+        KeyState::Active => "signs",
+        KeyState::Revoked => "revoked: it claims nothing until its owner gives it a new key",
+    };
+    let events = if agent.key_sequence == 1 { "event" } else { "events" };
+    format!("{word} ({} {events}: `poa agent keys {}`)", agent.key_sequence, agent.agent_id)
+}
+
+/// A trust level, and what it says.
+fn level(name: &str) -> String {
+    let meaning = match name {
+        "L0" => "its key alone",
+        "L1" => "its newest version names its source; a receipt may show more",
+        _ => return plain(name),
+    };
+    format!("{name}: {meaning}")
 }
 
 pub(crate) fn deposit(deposit: &Deposit) -> String {
@@ -224,6 +250,21 @@ mod tests {
         });
         for present in ["a@b.example", "nothing is sent", "replaced by   wdr_2"] {
             assert!(text.contains(present), "{present}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_agent_shows_its_keys_its_version_and_what_they_show_of_its_runs() {
+        let made =
+            Agent { agent_id: "agent_1".to_owned(), key_state: 1, key_sequence: 1, ..Agent::default() };
+        let text = super::agent(&Agent { trust_level: "L0".to_owned(), ..made.clone() });
+        for part in ["signs (1 event", "none published", "L0: its key alone"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let (version, trust_level) = ("1.4.0".to_owned(), "L1".to_owned());
+        let text = super::agent(&Agent { key_state: 2, key_sequence: 3, version, trust_level, ..made });
+        for part in ["revoked", "3 events", "1.4.0", "L1: "] {
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use poa_sdk::receipts::{BundleError, LiabilitiesError, TrustError, VerifyError};
-use poa_sdk::{Code, EndpointError, Error, KeyError};
+use poa_sdk::{Code, EndpointError, Error, HistoryError, KeyError};
 use serde_json::json;
 
 use crate::units::sats;
@@ -154,6 +154,9 @@ impl From<Error> for Failure {
             (_, "WITHDRAWAL_STATE") => {
                 Some("only a failed one is replaced, and once: see `poa withdraw list`".to_owned())
             }
+            (_, "ETAG_MISMATCH") => {
+                Some("it was changed meanwhile: look at it, then decide again".to_owned())
+            }
             (_, "FEE_STARTED") => Some("set another one from a later moment on: --from MOMENT".to_owned()),
             (_, "USERNAME_TAKEN") => Some("take another name, or sign in: run `poa login`".to_owned()),
             (_, "NO_OPEN_TASK") => Some("wait for one: run `poa feed`".to_owned()),
@@ -225,6 +228,12 @@ impl From<BundleError> for Failure {
 
 impl From<LiabilitiesError> for Failure {
     fn from(error: LiabilitiesError) -> Self {
+        Self::new(Exit::Unverified, error.to_string())
+    }
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
         Self::new(Exit::Unverified, error.to_string())
     }
 }

@@ -9,6 +9,7 @@ mod describe;
 mod describe_hold;
 mod failure;
 mod ignore_file;
+mod key_swap;
 mod output;
 mod paging;
 mod profile;

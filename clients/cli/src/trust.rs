@@ -36,6 +36,11 @@ pub(crate) async fn meet(app: &App, client: &Client, file: Option<&Path>) -> Res
         shown.origin(),
         shown.network(),
     );
+    if shown.succeeds(&known).is_ok() {
+        return Err(Failure::new(Exit::Unverified, message).hint(
+            "there is a newer trust root, signed with a root key that you believe: get the file, and run `poa trust-root accept FILE`",
+        ));
+    }
     Err(Failure::new(Exit::Unverified, message).hint(format!(
         "do not sign in unless you know why; a new server wants a new profile (--profile NAME), or remove {}",
         app.profile.trust_root_path().display(),

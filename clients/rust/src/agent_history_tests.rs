@@ -1,6 +1,6 @@
 //! Tests of what is believed of an agent's keys and versions.
 
-use poa_common::{AccountId, Env, Network, TypedId as _};
+use poa_common::{AccountId, Env, Network};
 use proof_of_agent::notice::KeyChange;
 use proof_of_agent::{Digest, LogKey};
 

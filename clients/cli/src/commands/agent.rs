@@ -46,7 +46,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct IdArgs {
     /// `agent_…`.
-    agent_id: String,
+    pub(super) agent_id: String,
 }
 
 pub(crate) fn keygen(app: &App, args: KeygenArgs) -> Result<(), Failure> {

@@ -67,6 +67,20 @@ pub(crate) fn summary(directory: &Path) -> Result<Summary, Failure> {
     Ok(summary)
 }
 
+/// Makes the archive of a directory, and keeps it in a file where one is named.
+pub(super) fn keep(directory: &Path, output: Option<&Path>) -> Result<Summary, Failure> {
+    let Some(path) = output else { return summary(directory) };
+    let (_, summary) = write_file(&Directory::walk(directory)?, path)?;
+    Ok(summary)
+}
+
+/// The archive of a directory, in memory.
+pub(super) fn in_memory(directory: &Path) -> Result<(Vec<u8>, Summary), Failure> {
+    let mut bytes = Vec::new();
+    let (_, summary) = write(&Directory::walk(directory)?, &mut bytes, Path::new(""))?;
+    Ok((bytes, summary))
+}
+
 /// Writes the archive to a sink, one file in memory at a time. `output` is what a failure to write names.
 fn write(directory: &Directory, sink: impl Write, output: &Path) -> Result<(Vec<Json>, Summary), Failure> {
     let failed = |error: ArchiveError| match error {

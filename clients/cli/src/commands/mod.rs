@@ -6,7 +6,9 @@ mod admin_lnd;
 mod admin_money;
 pub(crate) mod agent;
 pub(crate) mod agent_archive;
+pub(crate) mod agent_keys;
 pub(crate) mod agent_run;
+pub(crate) mod agent_version;
 pub(crate) mod demo;
 mod demo_steps;
 pub(crate) mod deposit;
@@ -27,6 +29,8 @@ pub(crate) mod receipt;
 pub(crate) mod reputation;
 pub(crate) mod search;
 pub(crate) mod task;
+pub(crate) mod trust_root;
+mod trust_root_edit;
 pub(crate) mod verify;
 pub(crate) mod withdraw;
 pub(crate) mod witness;
@@ -58,6 +62,12 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
             AgentCommand::Show(args) => agent::show(app, args).await,
             AgentCommand::Retire(args) => agent::retire(app, args).await,
             AgentCommand::Archive(args) => agent_archive::run(app, &args),
+            AgentCommand::RotateKey(args) => Box::pin(agent_keys::rotate(app, args)).await,
+            AgentCommand::RevokeKey(args) => Box::pin(agent_keys::revoke(app, args)).await,
+            AgentCommand::Keys(args) => agent_keys::list(app, &args.agent_id).await,
+            AgentCommand::Publish(args) => Box::pin(agent_version::publish(app, args)).await,
+            AgentCommand::Versions(args) => Box::pin(agent_version::versions(app, args)).await,
+            AgentCommand::Reproduce(args) => Box::pin(agent_version::reproduce(app, args)).await,
             AgentCommand::Run(args) => Box::pin(agent_run::run(app, args)).await,
         },
         Command::Hire(args) => Box::pin(hire::run(app, args)).await,
@@ -73,6 +83,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Cancel(args) => task::cancel(app, args).await,
         Command::Receipt(args) => receipt::run(app, args).await,
         Command::Verify(args) => verify::run(app, &args),
+        Command::TrustRoot(command) => trust_root::run(app, command),
         Command::Log(command) => Box::pin(log::run(app, command)).await,
         Command::Reputation(command) => Box::pin(reputation::run(app, command)).await,
         Command::Witness(args) => Box::pin(witness::run(app, args)).await,

@@ -1,6 +1,6 @@
 //! Keys and versions of agents, as they go out.
 
-use poa_common::{Network, TypedId as _};
+use poa_common::Network;
 use proof_of_agent::notice::{KeyChange, KeyReason};
 use proof_of_agent::{AgentVersion, Digest, Envelope, LogKey, NoticeStatement, TrustRoot};
 use tonic::{Code, Status};
