@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     account, admin, agent, agent_archive, agent_keys, agent_run, agent_version, deposit, faucet, hire, keys,
-    log, money, payout, prove, receipt, reputation, search, task, trust_root, verify, withdraw, witness, work,
+    log, money, payout, prove, receipt, reputation, search, task, trust_root, verify, withdraw, witness,
+    work,
 };
 
 const AFTER_HELP: &str = "\

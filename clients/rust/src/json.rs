@@ -54,7 +54,7 @@ written! {
     task: Task, OpenTask, ClosedTask;
     escrow: Balance, Deposit, Withdrawal, Escrow, LedgerEntry, EstimateFeesResponse, PayoutDestination;
     escrow: LedgerAudit, Reconciliation, PayoutSwitch, FeeSchedule;
-    attestation: Attestation, GetInclusionProofResponse, GetConsistencyProofResponse;
+    attestation: Attestation, GetInclusionProofResponse, GetConsistencyProofResponse, Reputation;
     search: AgentHit, Suggestion, ReindexResponse;
 }
 

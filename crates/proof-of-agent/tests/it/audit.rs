@@ -1,10 +1,11 @@
 //! An auditor follows an honest log, and finds each thing that a dishonest one does.
 
+use poa_common::Network;
 use proof_of_agent::audit::{Auditor, FindingKind, Next, Settled, State, StateError};
 use proof_of_agent::notice::{AgentVersion, Authority, KeyEventKind, KeyReason};
 use proof_of_agent::tlog::{self, LogEntry};
 use proof_of_agent::{
-    Checkpoint, DidKey, Digest, Envelope, KeyEvent, Network, Nonce, NoticeStatement, TrustRoot, Witnesses,
+    Checkpoint, DidKey, Digest, Envelope, KeyEvent, Nonce, NoticeStatement, TrustRoot, Witnesses,
 };
 use time::Duration;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use poa_common::Network;
 use proof_of_agent::audit::{Auditor, FindingKind, Leaf, Next, Shown, State};
 use proof_of_agent::notice::{Authority, KeyChange, KeyEventKind, KeyProof, KeyReason};
 use proof_of_agent::reputation::Facts;
@@ -10,7 +11,7 @@ use proof_of_agent::tlog::{
     write_entries,
 };
 use proof_of_agent::{
-    AgentKeyState, Bundle, BundleEntry, Checkpoint, DidKey, Digest, KeyEvent, Kind, Network, SettlementKind,
+    AgentKeyState, Bundle, BundleEntry, Checkpoint, DidKey, Digest, KeyEvent, Kind, SettlementKind,
     Statement, TrustRoot, WorkReceived,
 };
 

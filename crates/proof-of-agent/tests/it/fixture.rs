@@ -37,6 +37,7 @@ pub(crate) struct World {
     pub(crate) requester: SigningKey,
     pub(crate) log: SigningKey,
     pub(crate) arbiter: SigningKey,
+    pub(crate) witness: SigningKey,
     nonces: Cell<u8>,
 }
 
@@ -53,6 +54,7 @@ impl World {
             requester: key(3),
             log: key(4),
             arbiter: key(5),
+            witness: key(6),
             nonces: Cell::new(0),
         }
     }
