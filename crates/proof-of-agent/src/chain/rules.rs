@@ -238,6 +238,10 @@ fn settled(chain: &Chain, statement: &Statement, terms: &TermsOffered, settlemen
         SettlementKind::FundingLost => (rest, Msat::ZERO),
     };
     ensure(settlement.amount_msat == amount, statement, "amountMsat")?;
+    // What was captured is in the ledger, and all that was locked came there with it.
+    if settlement.kind == SettlementKind::FundingLost && chain.captured().amount > Msat::ZERO {
+        return Err(out_of_order(chain, statement));
+    }
     let as_judged = match settlement.kind {
         SettlementKind::Released => paid == rest,
         SettlementKind::Refunded => paid == Msat::ZERO,

@@ -259,9 +259,12 @@ impl Statement {
         self.digest
     }
 
-    /// The place that the statement takes, and no other may: the first of its task, a claim of its terms by its number, or what
-    /// follows its predecessor.
+    /// The place that the statement takes, and no other may: the first of its task, a claim of its terms by its number, the end of
+    /// its task, or what follows its predecessor.
     pub fn slot(&self) -> Slot {
+        if self.body.as_settlement().is_some_and(|settlement| settlement.kind != SettlementKind::Captured) {
+            return Slot::end(&self.context.task);
+        }
         match (&self.context.predecessor, self.body.as_terms_accepted()) {
             (None, _) => Slot::offer(&self.context.task),
             (Some(terms), Some(accepted)) => Slot::claim(terms, accepted.claim_number),

@@ -30,7 +30,12 @@ impl Slot {
         Self::of("claim", &[terms.as_bytes(), &claim_number.to_be_bytes()])
     }
 
-    /// Whatever follows a statement: the content is that statement's digest.
+    /// The end of a task, which is one whatever led to it: the content is the task's id.
+    pub fn end(task: &TaskId) -> Self {
+        Self::of("end", &[task.to_string().as_bytes()])
+    }
+
+    /// Whatever else follows a statement: the content is that statement's digest.
     pub fn next(predecessor: &Digest) -> Self {
         Self::of("next", &[predecessor.as_bytes()])
     }

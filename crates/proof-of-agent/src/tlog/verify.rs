@@ -50,8 +50,11 @@ pub fn verify_consistency(
     if old_size > new_size || new_size > MAX_SIZE {
         return Err(TlogError::OutOfRange);
     }
+    if old_size == 0 && *old_root != super::empty_root() {
+        return Err(TlogError::WrongRoot);
+    }
     if old_size == new_size || old_size == 0 {
-        let same = old_size == 0 && *old_root == super::empty_root() || old_root == new_root;
+        let same = old_size != new_size || old_root == new_root;
         return match (proof.is_empty(), same) {
             (false, _) => Err(TlogError::WrongLength),
             (true, false) => Err(TlogError::WrongRoot),

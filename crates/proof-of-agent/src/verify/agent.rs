@@ -12,7 +12,7 @@ use crate::chain::Chain;
 use crate::checkpoint::Checkpoint;
 use crate::json;
 use crate::notice::{AgentVersion, KeyEvent, KeyEventKind, KeyReason, Notice, NoticeStatement};
-use crate::statement::{WorkReceived, WorkSubmitted};
+use crate::statement::WorkReceived;
 use crate::tlog::{LogEntry, verify_inclusion};
 use crate::trust::TrustRoot;
 
@@ -69,7 +69,6 @@ pub(super) fn inspect(
     trust_root: &TrustRoot,
     checkpoint: &Checkpoint,
     policy: &Policy,
-    time: Timestamp,
 ) -> Result<Inspected, VerifyError> {
     let events = bundle
         .key_events
@@ -82,18 +81,26 @@ pub(super) fn inspect(
     };
     let mut found = Inspected { key_state: None, level: TrustLevel::Key, version: None, checks: Vec::new() };
     let (Some(work), Some(received)) = (chain.work_submitted(), chain.work_received()) else {
-        return Ok(found);
+        return match &bundle.tee_evidence {
+            Some(_) => Err(VerifyError::Evidence("the receipt is of no received work".to_owned())),
+            None => Ok(found),
+        };
     };
     let state = key_state(received, &events)?;
     found.key_state = Some(state);
     found.checks.push(Check { name: "agent key", finding: state.finding().to_owned() });
-    let named = version.filter(|version| {
+    // Who publishes a build after it has run shows nothing of that run.
+    let published =
+        bundle.agent_version.as_ref().is_some_and(|entry| entry.log_index < received.submission_log_index);
+    let named = version.filter(|_| published).filter(|version| {
         let version = version.notice();
         version.agent == received.agent && Some(version.build_digest) == work.build_digest
     });
     let Some(version) = named.as_ref().map(NoticeStatement::notice) else {
         return if bundle.tee_evidence.is_some() {
-            Err(VerifyError::Evidence("it is of no published version of the agent".to_owned()))
+            Err(VerifyError::Evidence(
+                "it is of no version of the agent that was published before".to_owned(),
+            ))
         } else {
             Ok(found)
         };
@@ -111,8 +118,11 @@ pub(super) fn inspect(
         }
     }
     if let Some(evidence) = &bundle.tee_evidence {
-        let finding = tee(evidence, chain, work, version, trust_root, time)?;
-        found.level = TrustLevel::Tee;
+        let finding = tee(evidence, chain, version, trust_root)?;
+        // Without its source nobody knows what the build does, wherever it ran.
+        if version.source_ref.is_some() {
+            found.level = TrustLevel::Tee;
+        }
         found.checks.push(Check { name: "tee", finding });
     }
     Ok(found)
@@ -204,14 +214,54 @@ fn key_state(received: &WorkReceived, events: &[Logged]) -> Result<KeyState, Ver
     Ok(state)
 }
 
+/// The evidence holds, for this result of this agent, and for this build.
+#[cfg(feature = "tee")]
+fn tee(
+    evidence: &[u8],
+    chain: &Chain,
+    version: &AgentVersion,
+    trust_root: &TrustRoot,
+) -> Result<String, VerifyError> {
+    use crate::tee::{Evidence, Expected, Measurement, ReportData, TeePolicy, TeeRoots, Vendor, verify};
+
+    let refused = |error: &dyn fmt::Display| VerifyError::Evidence(error.to_string());
+    let missing = || refused(&"the receipt names none");
+    let (work, received) = (chain.work_submitted(), chain.work_received());
+    let (work, received) = work.zip(received).ok_or_else(missing)?;
+    let digest = work.tee_evidence_digest.ok_or_else(missing)?;
+    let evidence = Evidence::open(evidence, &digest).map_err(|error| refused(&error))?;
+    let mut roots = TeeRoots::none();
+    for root in &trust_root.trusted().tee_roots {
+        match root.vendor.as_str() {
+            "intelSgx" | "intelTdx" => roots.intel.push(root.sha256),
+            "amdSevSnp" => roots.amd.push(root.sha256),
+            "awsNitro" => roots.aws.push(root.sha256),
+            // The root of a maker that this verifier does not know makes nothing genuine.
+            _ => {}
+        }
+    }
+    let vendor: Vendor = evidence.vendor();
+    let measured: Vec<Measurement> = version
+        .measurements
+        .iter()
+        .filter(|measured| measured.vendor == vendor.to_string())
+        .filter_map(|measured| measured.value.parse().ok())
+        .collect();
+    let report_data = ReportData::of(&work.acceptance, &work.output.sha256, &received.agent_key);
+    let expected = Expected { report_data, measurements: Some(&measured) };
+    // As of when the platform had the result: certificates and collateral of then.
+    let verified = verify(&evidence, &roots, &expected, &TeePolicy::default(), received.received_time)
+        .map_err(|error| refused(&error))?;
+    Ok(format!("{} measured the build {}, and it made this result", verified.vendor, version.version))
+}
+
 /// A verifier that cannot check evidence does not pass over it.
+#[cfg(not(feature = "tee"))]
 fn tee(
     _evidence: &[u8],
     _chain: &Chain,
-    _work: &WorkSubmitted,
     _version: &AgentVersion,
     _trust_root: &TrustRoot,
-    _time: Timestamp,
 ) -> Result<String, VerifyError> {
     Err(VerifyError::Evidence("this verifier was built without the feature `tee`".to_owned()))
 }

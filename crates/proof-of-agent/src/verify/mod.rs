@@ -60,7 +60,7 @@ pub fn verify(
         return Err(VerifyError::LogShrank { expected: policy.min_log_size, found: checkpoint.size });
     }
     let chain = replay(bundle, trust_root, &checkpoint)?;
-    let agent = agent::inspect(&chain, bundle, trust_root, &checkpoint, policy, time)?;
+    let agent = agent::inspect(&chain, bundle, trust_root, &checkpoint, policy)?;
     let verified = verified::describe(&chain, bundle, trust_root, &checkpoint, witnesses, agent)?;
     if policy.require_paid && !verified.is_paid() {
         return Err(VerifyError::NotPaid { position: chain.position() });
