@@ -10,8 +10,10 @@ use poa_proto::escrow::v1 as escrow;
 use poa_proto::search::v1 as search;
 use poa_proto::task::v1 as task;
 use poa_proto::{Audience, Method};
+use poa_sdk::AgentKey;
 use prost::Message;
 
+use super::agent_keys;
 use super::contract::contract;
 use super::field::is_required;
 use super::story::{Account, request_id, word};
@@ -106,6 +108,47 @@ async fn of_auth(scene: &Scene, name: &str) -> Option<Vec<u8>> {
             let agent_id = alice.agent(wire, env).await.0.agent_id;
             row(&auth::RetireAgentRequest { request_id: request_id(env), agent_id })
         }
+        "auth.v1.AgentService/RotateAgentKey" => {
+            let (agent, key) = alice.agent(wire, env).await;
+            let new = AgentKey::generate(env);
+            let change = agent_keys::change(&agent, &key, Some(&new));
+            row(&auth::RotateAgentKeyRequest {
+                request_id: request_id(env),
+                agent_id: agent.agent_id,
+                sequence: 2,
+                public_key: new.public_key().to_vec(),
+                reason: auth::KeyReason::Superseded.into(),
+                compromised_since: None,
+                key_proof: new.sign_change(&change).expect("a change of this key").to_vec(),
+                authorisation: key.sign_change(&change).expect("a change of this key").to_vec(),
+            })
+        }
+        "auth.v1.AgentService/RevokeAgentKey" => {
+            let (agent, key) = alice.agent(wire, env).await;
+            let change = agent_keys::change(&agent, &key, None);
+            row(&auth::RevokeAgentKeyRequest {
+                request_id: request_id(env),
+                agent_id: agent.agent_id,
+                sequence: 2,
+                reason: auth::KeyReason::Superseded.into(),
+                compromised_since: None,
+                authorisation: key.sign_change(&change).expect("a change of this key").to_vec(),
+            })
+        }
+        "auth.v1.AgentService/ListKeyEvents" => {
+            row(&auth::ListKeyEventsRequest { agent_id: world.props.agent.agent_id.clone() })
+        }
+        "auth.v1.AgentService/PublishAgentVersion" => {
+            let (agent, key) = alice.agent(wire, env).await;
+            row(&auth::PublishAgentVersionRequest {
+                request_id: request_id(env),
+                envelope: agent_keys::version(world, &agent, &key),
+            })
+        }
+        "auth.v1.AgentService/ListAgentVersions" => row(&auth::ListAgentVersionsRequest {
+            agent_id: world.props.agent.agent_id.clone(),
+            ..auth::ListAgentVersionsRequest::default()
+        }),
         "auth.v1.AuthInternalService/ExchangeApiKey" => {
             row(&auth::ExchangeApiKeyRequest { secret: alice.api_key(wire, env).await.secret })
         }
@@ -283,6 +326,12 @@ fn of_attestation(scene: &Scene, name: &str) -> Option<Vec<u8>> {
         }),
         "attestation.v1.AttestationService/GetReceiptBundle" => {
             row(&attestation::GetReceiptBundleRequest { task_id })
+        }
+        "attestation.v1.AttestationService/GetTile" => {
+            row(&attestation::GetTileRequest { path: "entries/000.p/1".to_owned() })
+        }
+        "attestation.v1.AttestationService/GetReputation" => {
+            row(&attestation::GetReputationRequest { agent_id: props.agent.agent_id.clone() })
         }
         "attestation.v1.AttestationService/GetConsistencyProof" => {
             row(&attestation::GetConsistencyProofRequest { first_size: 1, second_size: 0 })

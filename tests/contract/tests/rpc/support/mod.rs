@@ -1,5 +1,6 @@
 //! What the tests are made of: the contract as descriptors, a mesh, callers, a client for any method, and examples.
 
+mod agent_keys;
 pub(crate) mod contract;
 pub(crate) mod examples;
 pub(crate) mod field;

@@ -109,7 +109,7 @@ impl World {
         world
     }
 
-    fn key(&self, file: &str) -> PathBuf {
+    pub(crate) fn key(&self, file: &str) -> PathBuf {
         self.deployment.keys_folder().join(file)
     }
 
