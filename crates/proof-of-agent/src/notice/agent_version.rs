@@ -67,7 +67,7 @@ impl AgentVersion {
             let value = &measured.value;
             let hex = value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
             let bytes = value.len() / 2;
-            hex && value.len() % 2 == 0
+            hex && value.len().is_multiple_of(2)
                 && (Digest::LENGTH..=MAX_MEASUREMENT_BYTES).contains(&bytes)
                 && (1..=32).contains(&measured.vendor.len())
                 && measured.vendor.bytes().all(|byte| byte.is_ascii_alphanumeric())

@@ -80,6 +80,7 @@ impl Verdict {
     ];
 
     /// The number that stands in a record.
+    #[expect(clippy::as_conversions, reason = "the number of a case, which has a byte")]
     pub const fn number(self) -> u8 {
         self as u8
     }

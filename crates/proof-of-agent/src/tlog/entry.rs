@@ -159,6 +159,7 @@ impl LogEntry {
 }
 
 /// [`RECORD_BYTES`] as the entry writes it.
+#[expect(clippy::as_conversions, reason = "a constant is converted in no other way, and this one fits")]
 const RECORD_LENGTH: u16 = RECORD_BYTES as u16;
 
 fn digest_of_pairs(pairs: &[(DidKey, &[u8])]) -> Digest {
