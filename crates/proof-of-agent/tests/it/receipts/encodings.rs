@@ -335,7 +335,7 @@ fn tiles() -> Value {
         .collect();
     let of_sizes = [0, 1, 255, 256, 257, 70_000].map(|size: u64| {
         let kinds = [TileKind::Hashes(0), TileKind::Hashes(1), TileKind::Hashes(2), TileKind::Entries];
-        let last = |kind| (0..300).filter_map(|index| Tile::in_tree(kind, index, size)).last();
+        let last = |kind| (0..300).filter_map(|index| Tile::in_tree(kind, index, size)).next_back();
         let last: Vec<String> = kinds.into_iter().filter_map(last).map(|tile| tile.to_string()).collect();
         json!({ "size": size, "lastTiles": last })
     });

@@ -32,13 +32,11 @@ fn after(name: &'static str, class: &'static str, tell: &dyn for<'a> Fn(Story<'a
     told(name, class, &|world| tell(Story::received(world)).statements)
 }
 
+/// Who says what next, from what was said before.
+type Next<'a> = &'a dyn Fn(&World, &[Statement]) -> (Author, Body);
+
 /// The statement that comes after the first `length` ones of a task.
-fn next(
-    name: &'static str,
-    class: &'static str,
-    length: usize,
-    next: &dyn Fn(&World, &[Statement]) -> (Author, Body),
-) -> Vector {
+fn next(name: &'static str, class: &'static str, length: usize, next: Next<'_>) -> Vector {
     told(name, class, &|world| {
         let mut statements = world.up_to_received(ACCEPTANCE);
         statements.truncate(length);

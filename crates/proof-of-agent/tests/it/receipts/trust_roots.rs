@@ -47,7 +47,7 @@ fn believed() -> Vec<(&'static str, TrustRoot)> {
 
 /// Files that are no trust roots, and the class of the refusal.
 fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let plain: Value = serde_json::to_value(&trusted()).unwrap();
+    let plain: Value = serde_json::to_value(trusted()).unwrap();
     let edited = |edit: &dyn Fn(&mut Value)| {
         let mut value = plain.clone();
         edit(&mut value);
@@ -93,7 +93,7 @@ fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("log-key-of-another-log", edited(&|it| it["origin"] = json!("other.poa/1")), "keys"),
         (
             "too-many-root-keys",
-            written(Trusted { root_keys: (1..=65).map(|seed| did(seed)).collect(), ..trusted() }),
+            written(Trusted { root_keys: (1..=65).map(did).collect(), ..trusted() }),
             "keys",
         ),
         ("quorum-above-the-witnesses", witnesses(2, vec![witness_key(0)]), "witnesses"),
