@@ -9,8 +9,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use poa_common::{AccountId, AgentId, Env, TaskId, Timestamp};
 use proof_of_agent::notice::{KeyChange, registration_text};
 use proof_of_agent::{
-    AgentVersion, Author, Content, DidKey, Envelope, EnvelopeError, Nonce, NoticeStatement, Statement,
-    StatementError, TermsAccepted, TrustRoot, WorkSubmitted,
+    AgentVersion, Author, Content, DidKey, Digest, Envelope, EnvelopeError, Nonce, NoticeStatement,
+    Statement, StatementError, TermsAccepted, TrustRoot, WorkSubmitted,
 };
 use zeroize::Zeroizing;
 
@@ -68,6 +68,17 @@ pub struct WorkDone {
     pub started: Timestamp,
     /// When it ended.
     pub finished: Timestamp,
+    /// The build that did it, if the agent says: one that it has published shows more of the run than its key alone.
+    pub build: Option<Build>,
+}
+
+/// A build of an agent, as its receipts name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// SHA-256 of the build's archive.
+    pub digest: Digest,
+    /// Where its source is.
+    pub source_ref: Option<String>,
 }
 
 // === impl AgentKey ===
@@ -198,6 +209,10 @@ impl AgentKey {
             found: acceptance.kind().to_string(),
         })?;
         expect("signer", &self.did(), &acceptance.context().signer)?;
+        let (build_digest, source_ref) = match work.build {
+            Some(build) => (Some(build.digest), build.source_ref),
+            None => (None, None),
+        };
         let submitted = WorkSubmitted {
             agent: accepted.agent,
             claim_number: accepted.claim_number,
@@ -206,8 +221,8 @@ impl AgentKey {
             started_time: work.started,
             // A clock that was set back in between must not cost the agent its work.
             finished_time: work.finished.max(work.started),
-            build_digest: None,
-            source_ref: None,
+            build_digest,
+            source_ref,
             tee_evidence_digest: None,
         };
         let statement = last.successor(self.author(env), submitted)?;

@@ -134,7 +134,12 @@ fn what_the_agent_signs_continues_the_chain() {
     let (terms, signed_terms, platform) = offer(&env, task);
     let acceptance = AcceptanceTerms { task, agent: env.new_id(), account: env.new_id(), claim_number: 1 };
     let (accepted, signed_acceptance) = key.accept(&env, terms.payload(), &acceptance).unwrap();
-    let work = WorkDone { output: Content::of(b"2", "text/plain"), started: env.now(), finished: env.now() };
+    let work = WorkDone {
+        output: Content::of(b"2", "text/plain"),
+        started: env.now(),
+        finished: env.now(),
+        build: None,
+    };
     let submission = key.submit(&env, &accepted, &accepted, work).unwrap();
     let chain = Chain::replay([&signed_terms, &signed_acceptance, &submission], &[platform]).unwrap();
     assert_eq!(chain.len(), 3);

@@ -31,7 +31,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use env::system_env;
 pub use error::{Error, FieldViolation, StatusError};
 pub use json::ToJson;
-pub use key::{AcceptanceTerms, AgentKey, SigningError, WorkDone};
+pub use key::{AcceptanceTerms, AgentKey, Build, SigningError, WorkDone};
 pub use key_file::KeyError;
 pub use operator_key::OperatorKey;
 pub use probe::{HttpAnswer, grpc_web, http_get};

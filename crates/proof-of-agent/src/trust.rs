@@ -211,6 +211,7 @@ impl TrustRoot {
             return Err(TrustError::Keys);
         }
         trusted.witnesses.check()?;
+        check_numbers(trusted)?;
         let ranges = trusted.receipt_keys.iter().chain(&trusted.arbiter_keys);
         if let Some(empty) = ranges.into_iter().find(|it| it.until.is_some_and(|until| until <= it.from)) {
             return Err(TrustError::Range(empty.key));
@@ -400,6 +401,18 @@ impl Witnesses {
         });
         let enough = usize::try_from(self.quorum).is_ok_and(|quorum| quorum <= self.keys.len());
         if enough && !twice { Ok(()) } else { Err(TrustError::Witnesses) }
+    }
+}
+
+/// Numbers that every JSON reader keeps exactly, so that every reader writes the same file back.
+fn check_numbers(trusted: &Trusted) -> Result<(), TrustError> {
+    let ranges = trusted.receipt_keys.iter().chain(&trusted.arbiter_keys);
+    let places = ranges.flat_map(|it| [it.from, it.until.unwrap_or_default()]);
+    let exact = places.chain([trusted.revision]).all(|number| number <= json::MAX_INTEGER);
+    if exact && trusted.revision > 0 {
+        Ok(())
+    } else {
+        Err(TrustError::Malformed("a number is not 1 to 2^53 - 1".to_owned()))
     }
 }
 

@@ -157,6 +157,7 @@ impl Market {
             output: Digested::of(&self.result, "text/plain".to_owned()),
             started: env.now(),
             finished: env.now(),
+            build: None,
         };
         let envelope = worker.key.submit(env, acceptance, acceptance, work)?;
         let message = SubmitResultRequest {

@@ -113,6 +113,7 @@ pub(super) async fn put_to_work(
         min_payee_msat: 0,
         concurrency: 1,
         trust_root,
+        build: None,
     };
     let (events, received) = mpsc::channel(MAX_EVENTS);
     // A story that is over does not listen any more.

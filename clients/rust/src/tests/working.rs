@@ -73,6 +73,7 @@ fn config(agent_id: AgentId) -> WorkerConfig {
         min_payee_msat: 0,
         concurrency: 2,
         trust_root: pinned_trust_root(&info).unwrap(),
+        build: None,
     }
 }
 

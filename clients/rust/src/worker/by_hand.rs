@@ -76,6 +76,7 @@ pub async fn submit(
         output: Content::of(&output.bytes, output.media_type.clone()),
         started: started.or(accepted_time).unwrap_or(now),
         finished: now,
+        build: None,
     };
     let envelope = key.submit(session.client().env(), acceptance, last, work)?;
     let body = Body { media_type: output.media_type, body: Some(content::Body::Inline(output.bytes)) };

@@ -183,7 +183,12 @@ impl<H: Handler> Claimed<H> {
         let content = Content::of(&output.bytes, output.media_type.clone());
         let output_sha256 = content.sha256.to_string();
         let output_bytes = output.bytes.len();
-        let work = WorkDone { output: content, started, finished: env.now() };
+        let work = WorkDone {
+            output: content,
+            started,
+            finished: env.now(),
+            build: self.shared.config.build.clone(),
+        };
         let envelope = self.shared.key.submit(env, &self.acceptance, &self.acceptance, work)?;
         let request = SubmitResultRequest {
             request_id: new_request_id(env),

@@ -34,7 +34,7 @@ use board::Board;
 use crate::calls::{FeedFilter, FeedUpdate};
 use crate::client::Session;
 use crate::error::Error;
-use crate::key::AgentKey;
+use crate::key::{AgentKey, Build};
 use crate::stream::Patience;
 
 /// How often the loop asks again while something is open: what others had set aside may be free by now.
@@ -93,6 +93,8 @@ pub struct WorkerConfig {
     pub concurrency: usize,
     /// Whose statements it believes: terms of another network or log are not signed.
     pub trust_root: TrustRoot,
+    /// The build that works, if its receipts are to name it.
+    pub build: Option<Build>,
 }
 
 /// How a worker is told to stop.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use poa_common::{AccountId, AgentId, Env, Msat, TaskId, Timestamp, TypedId as _};
 use poa_storage::batch::{BatchHandler, Replies};
@@ -23,6 +24,9 @@ use crate::store::statements::Stored;
 
 /// Memory for chains that were replayed before, in bytes: some ten thousand tasks of usual size.
 const CACHE_BYTES: usize = 64 * 1_024 * 1_024;
+
+/// How far an agent's clock may be from ours: days are what the log's public records count in.
+const CLOCK_ALLOWANCE: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// Decides and writes batches of statements.
 #[derive(Debug)]
@@ -75,6 +79,9 @@ impl Appender {
             Some(signer) => Some(admit(signer, statement.kind(), batch.agents.get(&signer.agent_id))?),
             None => None,
         };
+        if let Some(accepted) = statement.body().as_terms_accepted() {
+            check_clock(accepted.accepted_time, batch.now)?;
+        }
         let sequence = chain.len();
         let facts = chain.facts(statement);
         chain.append(statement.clone())?;
@@ -281,6 +288,18 @@ impl BatchHandler for Appender {
 
     fn conflict_key(&self, command: &Arc<Submission>) -> Option<uuid::Uuid> {
         Some(command.task_id.uuid())
+    }
+}
+
+/// An agent's clock dates its claim, and with it what the log says of it for ever. It may be wrong, and not by days.
+fn check_clock(accepted: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    if (now - accepted).unsigned_abs() <= CLOCK_ALLOWANCE {
+        Ok(())
+    } else {
+        Err(Refusal::chain(
+            "acceptedTime",
+            "the claim is dated more than two days from now: set the agent's clock",
+        ))
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) enum Broken {
     /// The database ends before what was published.
     #[error(
         "the log was published with {published} entries, and the database has {stored}: it was restored from an older backup. \
-         Restore a newer one, or open a new origin with `poa trust-root new-origin` (docs/operations/backups.md)"
+         Restore a newer one, or open a new origin with `poa trust-root new-origin` (docs/operations/witnesses.md)"
     )]
     Behind {
         /// Entries of the kept checkpoint.
@@ -39,7 +39,7 @@ pub(crate) enum Broken {
     /// The database holds another log than what was published.
     #[error(
         "the database holds other entries than were published up to the size {size}: it is not this log's. Restore the right \
-         one, or open a new origin with `poa trust-root new-origin` (docs/operations/backups.md)"
+         one, or open a new origin with `poa trust-root new-origin` (docs/operations/witnesses.md)"
     )]
     Other {
         /// The size of the kept checkpoint.

@@ -1,9 +1,7 @@
 //! Whether a receipt chain allows a release, and to whom: decided here, whatever the caller says.
 
 use poa_common::{AccountId, AgentId};
-use proof_of_agent::{
-    ChainError, DecisionKind, DidKey, Digest, Envelope, EnvelopeError, TrustRoot, authorises_release,
-};
+use proof_of_agent::{Chain, ChainError, DecisionKind, DidKey, Digest, Envelope, EnvelopeError, TrustRoot};
 
 use super::escrow::Escrow;
 
@@ -57,7 +55,8 @@ pub(crate) fn authorise(
             Envelope::from_json(bytes).map_err(|source| Unauthorised::Envelope { place, source })
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let release = authorises_release(&envelopes, mandate, root.receipt_keys())?;
+    let chain = Chain::new(root.receipt_keys()).with_arbiters(root.arbiter_keys()).continued(&envelopes)?;
+    let release = chain.authorised_release(mandate)?;
     // The digest of the mandate implies all of these: a pair assertion costs nothing.
     let rules = [
         (release.escrow == escrow.id, "escrow"),

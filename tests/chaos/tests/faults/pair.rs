@@ -265,8 +265,12 @@ impl Pair {
         let acceptance = signed?;
         let bytes = format!("echo of {id}").into_bytes();
         let now = self.env.now();
-        let work =
-            WorkDone { output: receipts::Content::of(&bytes, "text/plain"), started: now, finished: now };
+        let work = WorkDone {
+            output: receipts::Content::of(&bytes, "text/plain"),
+            started: now,
+            finished: now,
+            build: None,
+        };
         let envelope = self.key.submit(&self.env, acceptance, acceptance, work).expect("a result to sign");
         let request = SubmitResultRequest {
             request_id: request_id(),

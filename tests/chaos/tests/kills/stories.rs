@@ -340,6 +340,7 @@ async fn submit(market: &Market, task: &Task, claim: &Statement) -> Result<(), S
         output: receipts::Content::of(RESULT, "text/plain"),
         started: env.now(),
         finished: env.now(),
+        build: None,
     };
     let envelope = market.key.submit(env, claim, claim, work).map_err(|error| error.to_string())?;
     let request = SubmitResultRequest {

@@ -363,7 +363,8 @@ impl Story<'_> {
         let accepted = Envelope::from_json(&last.envelope).and_then(|envelope| envelope.open());
         let accepted: Statement = accepted.expect("a statement");
         let now = self.env.now();
-        let work = WorkDone { output: Content::of(RESULT, "text/plain"), started: now, finished: now };
+        let work =
+            WorkDone { output: Content::of(RESULT, "text/plain"), started: now, finished: now, build: None };
         let signed = self.cast.key.submit(self.env, &accepted, &accepted, work);
         task::SubmitResultRequest {
             request_id: request_id(self.env),
