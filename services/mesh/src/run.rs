@@ -175,6 +175,8 @@ pub(crate) async fn prepare(config: &mut Config, databases: &Databases) -> Resul
     }
     shared.place(&mut config.gateway.server);
     config.escrow.lightning.data_dir = config.data_dir.join("lightning");
+    // Beside the databases and not in them: a database from an older backup is noticed.
+    config.attestation.log.kept_checkpoint.get_or_insert(config.data_dir.join("log-checkpoint"));
     Ok(())
 }
 

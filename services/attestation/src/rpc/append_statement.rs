@@ -8,7 +8,8 @@ use poa_proto::attestation::v1::append_statement_request::Statement;
 use poa_proto::attestation::v1::{AppendStatementRequest, AppendStatementResponse};
 use tokio::time::Instant;
 
-use super::{Service, convert};
+use super::Service;
+use super::convert::{self, Reached};
 use crate::domain::{Refusal, Submission};
 use crate::error::Error;
 use crate::failpoint::{Failpoint, committed};
@@ -37,16 +38,16 @@ pub(super) async fn handle(
         }
     };
     // What is new is in no published tree yet: one question less on the busiest path.
-    let tree_size = if appended.is_replay {
-        service.newest_checkpoint().await?.size
+    let reached = if appended.is_replay {
+        service.reached().await?
     } else {
         service.sequencer.appended();
         for row in std::iter::once(&appended.statement).chain(&appended.receipt) {
             metrics::appended(row.kind);
         }
-        0
+        Reached::default()
     };
-    let show = |stored| convert::attestation(stored, tree_size);
+    let show = |stored| convert::attestation(stored, reached);
     Ok(AppendStatementResponse {
         attestation: Some(show(appended.statement)?),
         countersignature: appended.receipt.map(show).transpose()?,

@@ -7,10 +7,22 @@ use proof_of_agent::{Digest, Kind};
 use crate::error::Error;
 use crate::store::statements::Stored;
 
-/// A statement as the contract shows it. `tree_size` is that of the newest checkpoint.
-pub(super) fn attestation(stored: Stored, tree_size: u64) -> Result<Attestation, Error> {
-    let state =
-        if stored.log_index < tree_size { attestation::State::Logged } else { attestation::State::Pending };
+/// How far the log has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reached {
+    /// Entries of the published tree.
+    pub(super) tree: u64,
+    /// Entries of the largest published tree that enough witnesses have seen; 0 where none are asked for.
+    pub(super) witnessed: u64,
+}
+
+/// A statement as the contract shows it.
+pub(super) fn attestation(stored: Stored, reached: Reached) -> Result<Attestation, Error> {
+    let state = match stored.log_index {
+        index if index < reached.witnessed => attestation::State::Witnessed,
+        index if index < reached.tree => attestation::State::Logged,
+        _ => attestation::State::Pending,
+    };
     Ok(Attestation {
         attestation_id: stored.id.to_string(),
         task_id: stored.task_id.to_string(),

@@ -19,6 +19,6 @@ pub(super) async fn handle(
     // What is no id names nothing.
     let id: AttestationId = message.attestation_id.parse().map_err(|_| absent())?;
     let stored = store::statements::readable(service.db.read(), id, account).await?.ok_or_else(absent)?;
-    let tree_size = service.newest_checkpoint().await?.size;
-    Ok(GetAttestationResponse { attestation: Some(convert::attestation(stored, tree_size)?) })
+    let reached = service.reached().await?;
+    Ok(GetAttestationResponse { attestation: Some(convert::attestation(stored, reached)?) })
 }

@@ -35,14 +35,14 @@ pub(super) async fn handle(
         size => usize::try_from(size).map_err(Error::bug)?,
     };
 
-    let tree_size = service.newest_checkpoint().await?.size;
+    let reached = service.reached().await?;
     // One more tells whether there is another page.
     let mut chain = store::statements::of_task(service.db.read(), task, from, size + 1).await?;
     let shown = fitting(&chain, size);
     let next = chain.get(shown).map(|next| i32::try_from(next.sequence)).transpose().map_err(Error::bug)?;
     chain.truncate(shown);
     let attestations =
-        chain.into_iter().map(|stored| convert::attestation(stored, tree_size)).collect::<Result<_, _>>()?;
+        chain.into_iter().map(|stored| convert::attestation(stored, reached)).collect::<Result<_, _>>()?;
     let next_page_token = next.map_or_else(String::new, |next| {
         service.pages.seal(account.uuid(), arguments.as_bytes(), &next.to_be_bytes())
     });

@@ -72,6 +72,14 @@ impl Service {
         self.checkpoint_seen_by(self.keys.trust_root().trusted().witnesses.quorum).await
     }
 
+    /// How far the log has come.
+    async fn reached(&self) -> Result<convert::Reached, Error> {
+        let tree = self.newest_checkpoint().await?.size;
+        let quorum = self.keys.trust_root().trusted().witnesses.quorum;
+        let seen = if quorum > 0 { self.witnessed_checkpoint().await? } else { None };
+        Ok(convert::Reached { tree, witnessed: seen.map_or(0, |seen| seen.size) })
+    }
+
     async fn checkpoint_seen_by(&self, quorum: u32) -> Result<Option<Published>, Error> {
         let witnesses = self.keys.witnesses();
         Ok(store::checkpoints::newest(self.db.read(), self.keys.origin(), &witnesses, quorum).await?)

@@ -18,7 +18,8 @@ use proof_of_agent::{Body, Envelope};
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{Service, convert};
+use super::Service;
+use super::convert::{self, Reached};
 use crate::error::Error;
 use crate::store;
 use crate::store::statements::Stored;
@@ -89,8 +90,9 @@ fn event(stored: Stored) -> Result<AttestationEvent, Error> {
             String::new()
         }
     };
-    let tree_size = stored.log_index.saturating_add(1);
-    let mut attestation = convert::attestation(stored, tree_size)?;
+    // Only what the published tree reaches is told.
+    let reached = Reached { tree: stored.log_index.saturating_add(1), witnessed: 0 };
+    let mut attestation = convert::attestation(stored, reached)?;
     attestation.envelope.clear();
     Ok(AttestationEvent {
         event_time: attestation.create_time,

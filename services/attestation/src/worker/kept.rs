@@ -78,7 +78,8 @@ impl Kept {
 
 /// The file holds the old note or the new one, whenever the process dies.
 fn replace(path: &Path, note: &str) -> io::Result<()> {
-    let part = path.with_extension("part");
+    // Replicas on one machine keep the same file.
+    let part = path.with_extension(format!("{}.part", std::process::id()));
     std::fs::write(&part, note)?;
     std::fs::rename(part, path)
 }

@@ -99,7 +99,11 @@ impl Deployment {
 
     /// What building says, without serving.
     pub(crate) async fn try_build(&self) -> Result<App, BuildError> {
-        poa_attestation::build(self.config(), self.deps()).await
+        self.try_build_with(self.config()).await
+    }
+
+    pub(crate) async fn try_build_with(&self, config: Config) -> Result<App, BuildError> {
+        poa_attestation::build(config, self.deps()).await
     }
 
     fn deps(&self) -> Deps {
