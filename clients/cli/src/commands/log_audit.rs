@@ -153,7 +153,11 @@ impl Audit<'_> {
 
     /// Looks at the newest checkpoint, all that is new under it, and what the user holds. Answers whether something is pending.
     async fn look(&mut self, last: bool) -> Result<bool, Failure> {
-        let mut waiting = self.newest(last).await?;
+        // A log that shows less than it has signed cannot show what the audited tree holds: that is one finding, not many.
+        if !self.newest(last).await? {
+            return Ok(true);
+        }
+        let mut waiting = false;
         if self.tiles_at != self.auditor.state().size() {
             for tile in self.auditor.tiles() {
                 let data = self.source.tile(&tile).await?;
@@ -171,12 +175,12 @@ impl Audit<'_> {
         Ok(waiting)
     }
 
-    /// Answers whether the log shows an older tree, which it may be about to correct.
+    /// Answers whether the log shows all that was audited. An older tree is a finding at last: it may be about to correct it.
     async fn newest(&mut self, last: bool) -> Result<bool, Failure> {
         let note = self.source.checkpoint().await?;
         match self.auditor.begin(&note) {
-            Next::Same | Next::Refused => Ok(false),
-            Next::Older { .. } if !last => Ok(true),
+            Next::Same | Next::Refused => Ok(true),
+            Next::Older { .. } if !last => Ok(false),
             Next::Older { size } => {
                 let proof = self.source.consistency(size.max(1), self.auditor.state().size()).await?;
                 self.auditor.older(&note, proof.as_deref());
@@ -186,7 +190,7 @@ impl Audit<'_> {
                 self.read(first, size).await?;
                 let proof = if first > 0 { self.source.consistency(first, size).await? } else { None };
                 self.auditor.finish(proof.as_deref());
-                Ok(false)
+                Ok(true)
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use poa_common::TaskId;
 use serde::Serialize;
 
 use super::agents::Agents;
@@ -82,8 +81,6 @@ pub struct Auditor<'a> {
     pub(super) checked: Checked,
     /// The statements of receipts that were looked at, by their place in the chain.
     pub(super) statements: BTreeMap<Slot, (Digest, String)>,
-    /// How tasks ended, by receipts.
-    pub(super) ends: BTreeMap<TaskId, (Digest, String)>,
 }
 
 /// What is fed and not yet known to be what was signed.
@@ -111,7 +108,6 @@ impl<'a> Auditor<'a> {
             told: BTreeSet::new(),
             checked: Checked::default(),
             statements: BTreeMap::new(),
-            ends: BTreeMap::new(),
         }
     }
 

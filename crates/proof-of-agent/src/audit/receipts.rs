@@ -10,7 +10,7 @@ use crate::chain::Chain;
 use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
 use crate::notice::{AgentVersion, KeyEvent};
-use crate::statement::{Body, Role, SettlementKind, Statement};
+use crate::statement::{Body, Role, Statement};
 use crate::tlog::{LogEntry, verify_consistency, verify_inclusion};
 
 /// Promised statements that are remembered: those of a few hundred receipts.
@@ -271,7 +271,7 @@ impl Auditor<'_> {
         self.report(finding.with("checkpoint", self.state.note().to_owned()));
     }
 
-    /// Two receipts that have different statements in one place of a chain, or end one task in two ways.
+    /// Two receipts that have different statements in one place: of a chain, or as the end of a task.
     fn twins(&mut self, name: &str, bundle: &Bundle, statements: &[Statement]) {
         for statement in statements {
             let (slot, digest) = (statement.slot(), statement.digest());
@@ -283,21 +283,6 @@ impl Auditor<'_> {
                 self.report(finding.with("other", digest.to_string()));
                 return;
             }
-        }
-        let end = |statement: &&Statement| match statement.body() {
-            Body::Settlement(settlement) => settlement.kind != SettlementKind::Captured,
-            Body::TermsOffered(_)
-            | Body::TermsAccepted(_)
-            | Body::WorkSubmitted(_)
-            | Body::WorkReceived(_)
-            | Body::Decision(_) => false,
-        };
-        let Some(digest) = statements.iter().find(end).map(Statement::digest) else { return };
-        let (before, other) = self.ends.entry(bundle.task).or_insert((digest, name.to_owned()));
-        if *before != digest {
-            let detail = format!("by {other} and {name} the task {} ended in two ways", bundle.task);
-            let finding = Finding::new(FindingKind::Twin, detail).with("one", before.to_string());
-            self.report(finding.with("other", digest.to_string()));
         }
     }
 }

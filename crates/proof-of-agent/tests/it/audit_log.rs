@@ -26,7 +26,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn size(&self) -> u64 {
-        self.entries.len() as u64
+        u64::try_from(self.entries.len()).unwrap()
     }
 
     pub(super) fn push_bytes(&mut self, entry: Vec<u8>, envelope: Vec<u8>) -> u64 {
