@@ -313,7 +313,7 @@ impl Audit<'_> {
         if clean {
             return Ok(());
         }
-        Err(Failure::new(Exit::Unverified, format!("{} findings", self.found)).hint(
+        Err(Failure::new(Exit::Unverified, format!("the audit has findings: {}", self.found)).hint(
             "keep the evidence, and show it to others: docs/guides/audit.md says what each finding means",
         ))
     }
