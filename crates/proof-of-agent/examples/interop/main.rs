@@ -2,7 +2,7 @@
 //!
 //! `interop write <folder>` writes bundles, envelopes, a log with its checkpoints and proofs, and the keys, the same bytes in
 //! every run. `interop read <folder>` reads what another implementation has signed.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 mod artefacts;
 #[path = "../../tests/it/fixture.rs"]

@@ -11,6 +11,17 @@ use uuid::Uuid;
 use super::digest;
 use crate::domain::{Agent, AgentKey};
 
+#[derive(sqlx::FromRow)]
+struct Row {
+    agent_id: Uuid,
+    account_id: Uuid,
+    retired: bool,
+    key_sequence: i32,
+    public_key: Vec<u8>,
+    event_digest: Vec<u8>,
+    state: i16,
+}
+
 /// The agents with these ids, as far as they are known, with all their keys.
 pub(crate) async fn find(
     connection: &mut PgConnection,
@@ -20,7 +31,7 @@ pub(crate) async fn find(
         return Ok(HashMap::new());
     }
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<(Uuid, Uuid, bool, i32, Vec<u8>, Vec<u8>, i16)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "SELECT a.agent_id, a.account_id, a.retired, a.key_sequence, k.public_key, k.event_digest, k.state
          FROM agents a JOIN agent_keys k ON k.agent_id = a.agent_id WHERE a.agent_id = ANY($1)",
     )
@@ -28,19 +39,19 @@ pub(crate) async fn find(
     .fetch_all(connection)
     .await?;
     let mut agents: HashMap<AgentId, Agent> = HashMap::new();
-    for (id, account, retired, sequence, key, event, state) in rows {
-        let id = AgentId::from_uuid(id);
+    for row in rows {
+        let id = AgentId::from_uuid(row.agent_id);
         let agent = agents.entry(id).or_insert_with(|| Agent {
             agent_id: id,
-            account_id: AccountId::from_uuid(account),
-            retired,
-            key_sequence: u32::try_from(sequence).unwrap_or_default(),
+            account_id: AccountId::from_uuid(row.account_id),
+            retired: row.retired,
+            key_sequence: u32::try_from(row.key_sequence).unwrap_or_default(),
             keys: Vec::new(),
         });
         agent.keys.push(AgentKey {
-            key: DidKey::from_slice(&key).map_err(|error| Error::Corrupt(error.to_string()))?,
-            event: digest(&event)?,
-            state: match state {
+            key: DidKey::from_slice(&row.public_key).map_err(|error| Error::Corrupt(error.to_string()))?,
+            event: digest(&row.event_digest)?,
+            state: match row.state {
                 1 => AgentKeyState::Active,
                 2 => AgentKeyState::Superseded,
                 3 => AgentKeyState::Compromised,

@@ -195,8 +195,7 @@ async fn published() -> (Deployment, Config, tempfile::TempDir) {
     })
     .await;
     replica.stop().await;
-    let Ok(deployment) = Arc::try_unwrap(deployment) else { panic!("nobody else has it") };
-    (deployment, config, folder)
+    (Arc::into_inner(deployment).unwrap(), config, folder)
 }
 
 /// Goes back to the first three entries, as a backup has them.
