@@ -12,6 +12,7 @@
     reason = "the harness of tests: what cannot go on ends the test"
 )]
 
+mod agents;
 mod books;
 mod deposits;
 mod figures;

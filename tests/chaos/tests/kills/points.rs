@@ -114,6 +114,8 @@ pub(crate) fn story_of(point: &str) -> Story {
         Story::Withdrawal
     } else if is(&["escrow.liabilities.", "attestation.liabilities."]) {
         Story::Proved
+    } else if is(&["attestation.agent_events."]) {
+        Story::Registered
     } else {
         Story::Paid
     }

@@ -12,7 +12,7 @@ use poa_sdk::{AcceptanceTerms, WorkDone, to_duration};
 
 use crate::books::Effect;
 use crate::market::{Market, has_ended, insist, until};
-use crate::{deposits, liabilities, payouts};
+use crate::{agents, deposits, liabilities, payouts};
 
 /// What a task pays, in msat, and the platform's 5 % of it.
 const PRICE: i64 = 10_000;
@@ -87,12 +87,14 @@ pub(crate) enum Story {
     HeldAndSecured,
     /// What is owed is stated in the log, and the requester proves that it counts.
     Proved,
+    /// Somebody registers an agent, and its key is in the log.
+    Registered,
 }
 
 // === impl Story ===
 
 impl Story {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Paid,
         Self::Accepted,
         Self::Silence,
@@ -116,6 +118,7 @@ impl Story {
         Self::HeldTooLong,
         Self::HeldAndSecured,
         Self::Proved,
+        Self::Registered,
     ];
 
     /// Tells it to its end.
@@ -142,6 +145,7 @@ impl Story {
             Self::PaidOut => payouts::paid_out(market).await,
             Self::Paused => payouts::paused(market).await,
             Self::Proved => liabilities::proved(market).await,
+            Self::Registered => agents::registered(market).await,
         }
     }
 
