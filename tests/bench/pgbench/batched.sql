@@ -52,8 +52,11 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
-    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, sha256('l'), now()
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, now()
+    FROM generate_series(1, :k) g, (VALUES (0, 0, 1, :offered::bytea)) AS given (place, seq, kind, envelope);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, '\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea
     FROM generate_series(1, :k) g, (VALUES (0, 0, 1, :offered::bytea)) AS given (place, seq, kind, envelope);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT uid(1, :id::bigint + g), 1, sha256('s'), uid(101, 1 + (:id::bigint + g) % 64), uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) FROM generate_series(1, :k) g
@@ -112,8 +115,11 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
-    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, sha256('l'), now()
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, now()
+    FROM generate_series(1, :k) g, (VALUES (0, 1, 2, :accepted::bytea)) AS given (place, seq, kind, envelope);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, '\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea
     FROM generate_series(1, :k) g, (VALUES (0, 1, 2, :accepted::bytea)) AS given (place, seq, kind, envelope);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT uid(1, :id::bigint + g), 2, sha256('s'), uid(101, 1 + (:id::bigint + g) % 64), uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) FROM generate_series(1, :k) g
@@ -170,8 +176,11 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
-    SELECT :next_index::bigint + (g - 1) * 2 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, sha256('l'), now()
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
+    SELECT :next_index::bigint + (g - 1) * 2 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, now()
+    FROM generate_series(1, :k) g, (VALUES (0, 2, 3, :submitted::bytea), (1, 3, 4, :received::bytea)) AS given (place, seq, kind, envelope);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT :next_index::bigint + (g - 1) * 2 + place, '\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea
     FROM generate_series(1, :k) g, (VALUES (0, 2, 3, :submitted::bytea), (1, 3, 4, :received::bytea)) AS given (place, seq, kind, envelope);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT uid(1, :id::bigint + g), 4, sha256('s'), uid(101, 1 + (:id::bigint + g) % 64), uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) FROM generate_series(1, :k) g
@@ -206,8 +215,11 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
-    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, sha256('l'), now()
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, now()
+    FROM generate_series(1, :k) g, (VALUES (0, 4, 5, :decision::bytea)) AS given (place, seq, kind, envelope);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, '\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea
     FROM generate_series(1, :k) g, (VALUES (0, 4, 5, :decision::bytea)) AS given (place, seq, kind, envelope);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT uid(1, :id::bigint + g), 5, sha256('s'), uid(101, 1 + (:id::bigint + g) % 64), uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) FROM generate_series(1, :k) g
@@ -270,8 +282,11 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY(SELECT uid(1, :id::bigint + g) FROM generate_series(1, :k) g));
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
-    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, sha256('l'), now()
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, uid(30 + seq, :id::bigint + g), uid(1, :id::bigint + g), seq, kind, sha256('s'), envelope, now()
+    FROM generate_series(1, :k) g, (VALUES (0, 5, 6, :settlement::bytea)) AS given (place, seq, kind, envelope);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT :next_index::bigint + (g - 1) * 1 + place, '\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea
     FROM generate_series(1, :k) g, (VALUES (0, 5, 6, :settlement::bytea)) AS given (place, seq, kind, envelope);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT uid(1, :id::bigint + g), 6, sha256('s'), uid(101, 1 + (:id::bigint + g) % 64), uid(102, 1 + (:id::bigint / 64 + g * 7) % 64) FROM generate_series(1, :k) g

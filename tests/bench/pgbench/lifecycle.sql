@@ -57,10 +57,12 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY[uid(1, :id)]);
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
     SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY[uid(30, :id)],
         ARRAY[uid(1, :id)], ARRAY[0], ARRAY[1::smallint],
-        ARRAY[sha256('s0')], ARRAY[:offered::bytea], ARRAY[sha256('l0')], ARRAY[now()]);
+        ARRAY[sha256('s0')], ARRAY[:offered::bytea], ARRAY[now()]);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY['\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea]);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT * FROM unnest(ARRAY[uid(1, :id)], ARRAY[1], ARRAY[sha256('s0')], ARRAY[uid(101, :r)], ARRAY[uid(102, :w)])
     ON CONFLICT (task_id) DO UPDATE SET length = excluded.length, last_digest = excluded.last_digest,
@@ -134,13 +136,15 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY[uid(1, :id)]);
-SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.leaf_hash, s.created_at
+SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.created_at
     FROM unnest(ARRAY[uid(1, :id)], ARRAY[sha256('s1')]) AS wanted (task_id, digest)
     JOIN attestation.statements s ON s.task_id = wanted.task_id AND s.digest = wanted.digest;
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
     SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY[uid(31, :id)],
         ARRAY[uid(1, :id)], ARRAY[1], ARRAY[2::smallint],
-        ARRAY[sha256('s1')], ARRAY[:accepted::bytea], ARRAY[sha256('l1')], ARRAY[now()]);
+        ARRAY[sha256('s1')], ARRAY[:accepted::bytea], ARRAY[now()]);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY['\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea]);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT * FROM unnest(ARRAY[uid(1, :id)], ARRAY[2], ARRAY[sha256('s1')], ARRAY[uid(101, :r)], ARRAY[uid(102, :w)])
     ON CONFLICT (task_id) DO UPDATE SET length = excluded.length, last_digest = excluded.last_digest,
@@ -217,13 +221,15 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY[uid(1, :id)]);
-SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.leaf_hash, s.created_at
+SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.created_at
     FROM unnest(ARRAY[uid(1, :id)], ARRAY[sha256('s2')]) AS wanted (task_id, digest)
     JOIN attestation.statements s ON s.task_id = wanted.task_id AND s.digest = wanted.digest;
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
     SELECT * FROM unnest(ARRAY[:next_index::bigint + 0, :next_index::bigint + 1], ARRAY[uid(32, :id), uid(33, :id)],
         ARRAY[uid(1, :id), uid(1, :id)], ARRAY[2, 3], ARRAY[3::smallint, 4::smallint],
-        ARRAY[sha256('s2'), sha256('s3')], ARRAY[:submitted::bytea, :received::bytea], ARRAY[sha256('l2'), sha256('l3')], ARRAY[now(), now()]);
+        ARRAY[sha256('s2'), sha256('s3')], ARRAY[:submitted::bytea, :received::bytea], ARRAY[now(), now()]);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT * FROM unnest(ARRAY[:next_index::bigint + 0, :next_index::bigint + 1], ARRAY['\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea, '\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea]);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT * FROM unnest(ARRAY[uid(1, :id)], ARRAY[4], ARRAY[sha256('s2')], ARRAY[uid(101, :r)], ARRAY[uid(102, :w)])
     ON CONFLICT (task_id) DO UPDATE SET length = excluded.length, last_digest = excluded.last_digest,
@@ -262,13 +268,15 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY[uid(1, :id)]);
-SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.leaf_hash, s.created_at
+SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.created_at
     FROM unnest(ARRAY[uid(1, :id)], ARRAY[sha256('s4')]) AS wanted (task_id, digest)
     JOIN attestation.statements s ON s.task_id = wanted.task_id AND s.digest = wanted.digest;
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
     SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY[uid(34, :id)],
         ARRAY[uid(1, :id)], ARRAY[4], ARRAY[5::smallint],
-        ARRAY[sha256('s4')], ARRAY[:decision::bytea], ARRAY[sha256('l4')], ARRAY[now()]);
+        ARRAY[sha256('s4')], ARRAY[:decision::bytea], ARRAY[now()]);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY['\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea]);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT * FROM unnest(ARRAY[uid(1, :id)], ARRAY[5], ARRAY[sha256('s4')], ARRAY[uid(101, :r)], ARRAY[uid(102, :w)])
     ON CONFLICT (task_id) DO UPDATE SET length = excluded.length, last_digest = excluded.last_digest,
@@ -339,13 +347,15 @@ COMMIT;
 BEGIN;
 SELECT next_index FROM attestation.log_head FOR UPDATE \gset
 SELECT task_id, length, last_digest, requester_account_id, payee_account_id FROM attestation.chains WHERE task_id = ANY(ARRAY[uid(1, :id)]);
-SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.leaf_hash, s.created_at
+SELECT s.log_index, s.id, s.task_id, s.sequence, s.kind, s.digest, s.envelope, s.created_at
     FROM unnest(ARRAY[uid(1, :id)], ARRAY[sha256('s5')]) AS wanted (task_id, digest)
     JOIN attestation.statements s ON s.task_id = wanted.task_id AND s.digest = wanted.digest;
-INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, leaf_hash, created_at)
+INSERT INTO attestation.statements (log_index, id, task_id, sequence, kind, digest, envelope, created_at)
     SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY[uid(35, :id)],
         ARRAY[uid(1, :id)], ARRAY[5], ARRAY[6::smallint],
-        ARRAY[sha256('s5')], ARRAY[:settlement::bytea], ARRAY[sha256('l5')], ARRAY[now()]);
+        ARRAY[sha256('s5')], ARRAY[:settlement::bytea], ARRAY[now()]);
+INSERT INTO attestation.log_entries (log_index, entry)
+    SELECT * FROM unnest(ARRAY[:next_index::bigint + 0], ARRAY['\x01'::bytea || sha256('l') || sha256('m') || sha256('n') || '\x000000'::bytea]);
 INSERT INTO attestation.chains (task_id, length, last_digest, requester_account_id, payee_account_id)
     SELECT * FROM unnest(ARRAY[uid(1, :id)], ARRAY[6], ARRAY[sha256('s5')], ARRAY[uid(101, :r)], ARRAY[uid(102, :w)])
     ON CONFLICT (task_id) DO UPDATE SET length = excluded.length, last_digest = excluded.last_digest,

@@ -13,7 +13,7 @@ COMMIT;
 BEGIN;
 SELECT size, checkpointed_at FROM attestation.log_tree FOR UPDATE;
 INSERT INTO attestation.log_nodes (level, node_index, hash)
-    SELECT 0, log_index, leaf_hash FROM attestation.statements s
+    SELECT 0, log_index, sha256('\x00'::bytea || entry) FROM attestation.log_entries
     WHERE log_index >= (SELECT size FROM attestation.log_tree) AND log_index < (SELECT next_index FROM attestation.log_head)
     ON CONFLICT DO NOTHING;
 UPDATE attestation.log_tree SET size = (SELECT coalesce(max(node_index), -1) + 1 FROM attestation.log_nodes WHERE level = 0),

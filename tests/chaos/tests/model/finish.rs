@@ -307,16 +307,19 @@ impl World {
         if let Some(uncovered) = places.iter().find(|place| **place >= size) {
             return Err(format!("{size} entries are under the checkpoint, and {uncovered} is in a chain"));
         }
-        // They go on: those under the checkpoint are what it covers.
-        let owed: Vec<i64> = sqlx::query_scalar("SELECT log_index FROM liabilities WHERE log_index < $1")
-            .bind(size)
-            .fetch_all(&mut self.house.sql(Service::Attestation).await)
-            .await
-            .map_err(|error| error.to_string())?;
-        if owed.is_empty() {
-            return Err("what is owed was never stated".to_owned());
+        // They go on: those under the checkpoint are what it covers. What is owed has the kind 7, agents' keys have 8.
+        let notices: Vec<(i64, i16)> =
+            sqlx::query_as("SELECT log_index, kind FROM notices WHERE log_index < $1")
+                .bind(size)
+                .fetch_all(&mut self.house.sql(Service::Attestation).await)
+                .await
+                .map_err(|error| error.to_string())?;
+        for (kind, what) in [(7, "what is owed was"), (8, "the keys of agents were")] {
+            if notices.iter().all(|(_, found)| *found != kind) {
+                return Err(format!("{what} never stated"));
+            }
         }
-        places.extend(owed);
+        places.extend(notices.iter().map(|(place, _)| place));
         places.sort_unstable();
         if !places.iter().copied().eq(0..size) {
             return Err(format!("{size} entries are under the checkpoint, and these are known: {places:?}"));
