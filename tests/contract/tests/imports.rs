@@ -58,7 +58,7 @@ const CALLS: [(&str, &[&str]); 7] = [
     ("poa-task", &["escrow", "attestation"]),
     ("poa-attestation", &["auth"]),
     ("poa-search", &["auth", "task", "attestation"]),
-    ("poa-gateway", &["auth"]),
+    ("poa-gateway", &["auth", "attestation"]),
     ("poa-auth", &[]),
     ("poa-escrow", &["attestation"]),
     ("poa-sdk", &["auth", "task", "escrow", "attestation", "search"]),

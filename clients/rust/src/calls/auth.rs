@@ -4,10 +4,11 @@ use poa_proto::auth::v1::agent_service_client::AgentServiceClient;
 use poa_proto::auth::v1::auth_service_client::AuthServiceClient;
 use poa_proto::auth::v1::{
     Account, Agent, AgentVersion, ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetAccountRequest,
-    GetAgentRequest, KeyEvent, KeyReason, ListAgentVersionsRequest, ListAgentVersionsResponse,
-    ListAgentsRequest, ListAgentsResponse, ListApiKeysRequest, ListApiKeysResponse, ListKeyEventsRequest,
-    PublishAgentVersionRequest, RegisterAgentRequest, RetireAgentRequest, RevokeAgentKeyRequest,
-    RevokeAgentKeyResponse, RevokeApiKeyRequest, RotateAgentKeyRequest, RotateAgentKeyResponse,
+    GetAgentRequest, GetKeyEventsRequest, KeyEvent, KeyReason, ListAgentVersionsRequest,
+    ListAgentVersionsResponse, ListAgentsRequest, ListAgentsResponse, ListApiKeysRequest,
+    ListApiKeysResponse, PublishAgentVersionRequest, RegisterAgentRequest, RetireAgentRequest,
+    RevokeAgentKeyRequest, RevokeAgentKeyResponse, RevokeApiKeyRequest, RotateAgentKeyRequest,
+    RotateAgentKeyResponse,
 };
 use proof_of_agent::Envelope;
 use proof_of_agent::notice::{KeyChange, KeyReason as Reason};
@@ -124,8 +125,8 @@ impl Session {
 
     /// What became of an agent's keys, oldest first, as the server says: [`crate::KeyHistory`] checks it.
     pub async fn key_events(&self, agent_id: &str) -> Result<Vec<KeyEvent>, Error> {
-        let request = ListKeyEventsRequest { agent_id: agent_id.to_owned() };
-        Ok(unary!(self, read, AgentServiceClient, list_key_events, request)?.events)
+        let request = GetKeyEventsRequest { agent_id: agent_id.to_owned() };
+        Ok(unary!(self, read, AgentServiceClient, get_key_events, request)?.events)
     }
 
     /// Publishes a version that [`AgentKey::sign_version`] has signed. It cannot be taken back.

@@ -3,9 +3,9 @@
 use poa_proto::attestation::v1::attestation_service_client::AttestationServiceClient;
 use poa_proto::attestation::v1::{
     Attestation, GetAttestationRequest, GetCheckpointRequest, GetConsistencyProofRequest,
-    GetConsistencyProofResponse, GetInclusionProofRequest, GetInclusionProofResponse,
-    GetReceiptBundleRequest, GetReceiptBundleResponse, GetReputationRequest, GetTileRequest,
-    ListAttestationsRequest, ListLogEntriesRequest, ListLogEntriesResponse, Reputation,
+    GetConsistencyProofResponse, GetInclusionProofRequest, GetInclusionProofResponse, GetLogEntriesRequest,
+    GetLogEntriesResponse, GetReceiptBundleRequest, GetReceiptBundleResponse, GetReputationRequest,
+    GetTileRequest, ListAttestationsRequest, Reputation,
 };
 
 use super::{given, unary};
@@ -88,11 +88,11 @@ impl Client {
         &self,
         first_index: i64,
         page_size: i32,
-    ) -> Result<ListLogEntriesResponse, Error> {
+    ) -> Result<GetLogEntriesResponse, Error> {
         let call = |channel, request| async move {
-            AttestationServiceClient::new(channel).list_log_entries(request).await
+            AttestationServiceClient::new(channel).get_log_entries(request).await
         };
-        self.read(None, ListLogEntriesRequest { first_index, page_size }, call).await
+        self.read(None, GetLogEntriesRequest { first_index, page_size }, call).await
     }
 
     /// A tile of the log, by what follows `/tile/` in its path, such as `0/000` or `entries/x001/067.p/8`.

@@ -248,7 +248,7 @@ faked! {
             })
         }
     }
-    list_key_events: ListKeyEventsRequest => ListKeyEventsResponse;
+    get_key_events: GetKeyEventsRequest => GetKeyEventsResponse;
     list_agent_versions: ListAgentVersionsRequest => ListAgentVersionsResponse;
     register_agent: RegisterAgentRequest => RegisterAgentResponse;
     list_agents: ListAgentsRequest => ListAgentsResponse;

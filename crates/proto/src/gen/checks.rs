@@ -43,6 +43,12 @@ impl Check for crate::attestation::v1::GetInclusionProofRequest {
         found.range(path, "tree_size", i64::from(*(&self.tree_size)), 0, 9007199254740991);
     }
 }
+impl Check for crate::attestation::v1::GetLogEntriesRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.range(path, "first_index", i64::from(*(&self.first_index)), 0, 9007199254740991);
+        found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 1024);
+    }
+}
 impl Check for crate::attestation::v1::GetReceiptBundleRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
@@ -63,12 +69,6 @@ impl Check for crate::attestation::v1::ListAttestationsRequest {
         found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 200);
         found.length(path, "page_token", (&self.page_token).len(), 0, 512, false);
         found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
-    }
-}
-impl Check for crate::attestation::v1::ListLogEntriesRequest {
-    fn check(&self, path: &str, found: &mut Found) {
-        found.range(path, "first_index", i64::from(*(&self.first_index)), 0, 9007199254740991);
-        found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 1024);
     }
 }
 impl Check for crate::attestation::v1::WatchAttestationEventsRequest {
@@ -104,6 +104,11 @@ impl Check for crate::auth::v1::GetAgentRequest {
 impl Check for crate::auth::v1::GetJwksRequest {
     fn check(&self, _path: &str, _found: &mut Found) {}
 }
+impl Check for crate::auth::v1::GetKeyEventsRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
+    }
+}
 impl Check for crate::auth::v1::GetServerInfoRequest {
     fn check(&self, _path: &str, _found: &mut Found) {}
 }
@@ -124,11 +129,6 @@ impl Check for crate::auth::v1::ListApiKeysRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.range(path, "page_size", i64::from(*(&self.page_size)), 0, 200);
         found.length(path, "page_token", (&self.page_token).len(), 0, 512, false);
-    }
-}
-impl Check for crate::auth::v1::ListKeyEventsRequest {
-    fn check(&self, path: &str, found: &mut Found) {
-        found.length(path, "agent_id", (&self.agent_id).len(), 0, 40, true);
     }
 }
 impl Check for crate::auth::v1::LoginRequest {

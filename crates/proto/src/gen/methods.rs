@@ -46,7 +46,7 @@ pub static METHODS: &[Method] = &[
         mutation: false,
     },
     Method {
-        path: "/poa.attestation.v1.AttestationService/ListLogEntries",
+        path: "/poa.attestation.v1.AttestationService/GetLogEntries",
         audience: Audience::Public,
         scope: "",
         anonymous: true,
@@ -200,7 +200,7 @@ pub static METHODS: &[Method] = &[
         mutation: true,
     },
     Method {
-        path: "/poa.auth.v1.AgentService/ListKeyEvents",
+        path: "/poa.auth.v1.AgentService/GetKeyEvents",
         audience: Audience::Public,
         scope: "agents.read",
         anonymous: false,

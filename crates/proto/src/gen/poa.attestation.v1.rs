@@ -229,7 +229,7 @@ pub struct GetConsistencyProofResponse {
 }
 /// Asks for entries.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListLogEntriesRequest {
+pub struct GetLogEntriesRequest {
     /// The place of the first entry, from 0.
     #[prost(int64, tag = "1")]
     pub first_index: i64,
@@ -239,7 +239,7 @@ pub struct ListLogEntriesRequest {
 }
 /// Entries.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListLogEntriesResponse {
+pub struct GetLogEntriesResponse {
     /// In order; fewer than were asked for at the end of the published tree, or where their statements are large.
     #[prost(message, repeated, tag = "1")]
     pub entries: ::prost::alloc::vec::Vec<LogEntry>,
@@ -502,20 +502,20 @@ pub mod attestation_service_client {
         /// belong to no task (key events, versions of agents, liabilities) the signed statement comes along: those are public.
         /// Idempotent: a read.
         /// Errors: FIELDS_INVALID. CLI: `poa log audit`.
-        pub async fn list_log_entries(
+        pub async fn get_log_entries(
             &mut self,
-            request: impl tonic::IntoRequest<super::ListLogEntriesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListLogEntriesResponse>, tonic::Status> {
+            request: impl tonic::IntoRequest<super::GetLogEntriesRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetLogEntriesResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
                 .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
             let path =
-                http::uri::PathAndQuery::from_static("/poa.attestation.v1.AttestationService/ListLogEntries");
+                http::uri::PathAndQuery::from_static("/poa.attestation.v1.AttestationService/GetLogEntries");
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "ListLogEntries"));
+                .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "GetLogEntries"));
             self.inner.unary(req, path, codec).await
         }
         /// Reads a tile of the log as C2SP tlog-tiles has it. The gateway serves the same over plain HTTP, as `/tile/…`.
@@ -639,10 +639,10 @@ pub mod attestation_service_server {
         /// belong to no task (key events, versions of agents, liabilities) the signed statement comes along: those are public.
         /// Idempotent: a read.
         /// Errors: FIELDS_INVALID. CLI: `poa log audit`.
-        async fn list_log_entries(
+        async fn get_log_entries(
             &self,
-            request: tonic::Request<super::ListLogEntriesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListLogEntriesResponse>, tonic::Status>;
+            request: tonic::Request<super::GetLogEntriesRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetLogEntriesResponse>, tonic::Status>;
         /// Reads a tile of the log as C2SP tlog-tiles has it. The gateway serves the same over plain HTTP, as `/tile/…`.
         /// Idempotent: a read; a tile never changes.
         /// Errors: FIELDS_INVALID, RESOURCE_NOT_FOUND. CLI: none.
@@ -906,21 +906,19 @@ pub mod attestation_service_server {
                     };
                     Box::pin(fut)
                 }
-                "/poa.attestation.v1.AttestationService/ListLogEntries" => {
+                "/poa.attestation.v1.AttestationService/GetLogEntries" => {
                     #[allow(non_camel_case_types)]
-                    struct ListLogEntriesSvc<T: AttestationService>(pub Arc<T>);
-                    impl<T: AttestationService> tonic::server::UnaryService<super::ListLogEntriesRequest>
-                        for ListLogEntriesSvc<T>
-                    {
-                        type Response = super::ListLogEntriesResponse;
+                    struct GetLogEntriesSvc<T: AttestationService>(pub Arc<T>);
+                    impl<T: AttestationService> tonic::server::UnaryService<super::GetLogEntriesRequest> for GetLogEntriesSvc<T> {
+                        type Response = super::GetLogEntriesResponse;
                         type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::ListLogEntriesRequest>,
+                            request: tonic::Request<super::GetLogEntriesRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as AttestationService>::list_log_entries(&inner, request).await
+                                <T as AttestationService>::get_log_entries(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -931,7 +929,7 @@ pub mod attestation_service_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = ListLogEntriesSvc(inner);
+                        let method = GetLogEntriesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

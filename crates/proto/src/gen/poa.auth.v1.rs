@@ -370,14 +370,14 @@ pub struct RevokeAgentKeyResponse {
 }
 /// Asks for the events of an agent's keys.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListKeyEventsRequest {
+pub struct GetKeyEventsRequest {
     /// `agent_…`.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
 }
 /// All of them: an agent has 64 at most.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListKeyEventsResponse {
+pub struct GetKeyEventsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub events: ::prost::alloc::vec::Vec<KeyEvent>,
@@ -640,18 +640,18 @@ pub mod agent_service_client {
         /// Lists what became of an agent's keys, oldest first. Public, as agents are.
         /// Idempotent: a read.
         /// Errors: RESOURCE_NOT_FOUND. CLI: `poa agent keys`.
-        pub async fn list_key_events(
+        pub async fn get_key_events(
             &mut self,
-            request: impl tonic::IntoRequest<super::ListKeyEventsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListKeyEventsResponse>, tonic::Status> {
+            request: impl tonic::IntoRequest<super::GetKeyEventsRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetKeyEventsResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
                 .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/poa.auth.v1.AgentService/ListKeyEvents");
+            let path = http::uri::PathAndQuery::from_static("/poa.auth.v1.AgentService/GetKeyEvents");
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "ListKeyEvents"));
+            req.extensions_mut().insert(GrpcMethod::new("poa.auth.v1.AgentService", "GetKeyEvents"));
             self.inner.unary(req, path, codec).await
         }
         /// Publishes a version of an agent: the digest of its build, and where its source is, signed with the agent's key. It enters
@@ -752,10 +752,10 @@ pub mod agent_service_server {
         /// Lists what became of an agent's keys, oldest first. Public, as agents are.
         /// Idempotent: a read.
         /// Errors: RESOURCE_NOT_FOUND. CLI: `poa agent keys`.
-        async fn list_key_events(
+        async fn get_key_events(
             &self,
-            request: tonic::Request<super::ListKeyEventsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListKeyEventsResponse>, tonic::Status>;
+            request: tonic::Request<super::GetKeyEventsRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetKeyEventsResponse>, tonic::Status>;
         /// Publishes a version of an agent: the digest of its build, and where its source is, signed with the agent's key. It enters
         /// the log of receipts, and cannot be taken back.
         /// Idempotent by request_id, and by the version's statement.
@@ -1066,19 +1066,19 @@ pub mod agent_service_server {
                     };
                     Box::pin(fut)
                 }
-                "/poa.auth.v1.AgentService/ListKeyEvents" => {
+                "/poa.auth.v1.AgentService/GetKeyEvents" => {
                     #[allow(non_camel_case_types)]
-                    struct ListKeyEventsSvc<T: AgentService>(pub Arc<T>);
-                    impl<T: AgentService> tonic::server::UnaryService<super::ListKeyEventsRequest> for ListKeyEventsSvc<T> {
-                        type Response = super::ListKeyEventsResponse;
+                    struct GetKeyEventsSvc<T: AgentService>(pub Arc<T>);
+                    impl<T: AgentService> tonic::server::UnaryService<super::GetKeyEventsRequest> for GetKeyEventsSvc<T> {
+                        type Response = super::GetKeyEventsResponse;
                         type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::ListKeyEventsRequest>,
+                            request: tonic::Request<super::GetKeyEventsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut =
-                                async move { <T as AgentService>::list_key_events(&inner, request).await };
+                                async move { <T as AgentService>::get_key_events(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -1088,7 +1088,7 @@ pub mod agent_service_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = ListKeyEventsSvc(inner);
+                        let method = GetKeyEventsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

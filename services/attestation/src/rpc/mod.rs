@@ -7,11 +7,11 @@ mod get_attestation;
 mod get_checkpoint;
 mod get_consistency_proof;
 mod get_inclusion_proof;
+mod get_log_entries;
 mod get_receipt_bundle;
 mod get_reputation;
 mod get_tile;
 mod list_attestations;
-mod list_log_entries;
 mod watch_attestation_events;
 
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use poa_proto::attestation::v1::{
     AppendLiabilitiesRequest, AppendLiabilitiesResponse, AppendStatementRequest, AppendStatementResponse,
     GetAttestationRequest, GetAttestationResponse, GetCheckpointRequest, GetCheckpointResponse,
     GetConsistencyProofRequest, GetConsistencyProofResponse, GetInclusionProofRequest,
-    GetInclusionProofResponse, GetReceiptBundleRequest, GetReceiptBundleResponse, GetReputationRequest,
-    GetReputationResponse, GetTileRequest, GetTileResponse, ListAttestationsRequest,
-    ListAttestationsResponse, ListLogEntriesRequest, ListLogEntriesResponse, WatchAttestationEventsRequest,
+    GetInclusionProofResponse, GetLogEntriesRequest, GetLogEntriesResponse, GetReceiptBundleRequest,
+    GetReceiptBundleResponse, GetReputationRequest, GetReputationResponse, GetTileRequest, GetTileResponse,
+    ListAttestationsRequest, ListAttestationsResponse, WatchAttestationEventsRequest,
     WatchAttestationEventsResponse,
 };
 use poa_storage::Database;
@@ -146,11 +146,11 @@ impl AttestationService for Service {
         answer(get_checkpoint::handle(self).await)
     }
 
-    async fn list_log_entries(
+    async fn get_log_entries(
         &self,
-        request: Request<ListLogEntriesRequest>,
-    ) -> Result<Response<ListLogEntriesResponse>, Status> {
-        answer(list_log_entries::handle(self, &request.into_inner()).await)
+        request: Request<GetLogEntriesRequest>,
+    ) -> Result<Response<GetLogEntriesResponse>, Status> {
+        answer(get_log_entries::handle(self, &request.into_inner()).await)
     }
 
     async fn get_tile(&self, request: Request<GetTileRequest>) -> Result<Response<GetTileResponse>, Status> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use poa_proto::attestation::v1::{
-    GetCheckpointRequest, GetReputationRequest, GetTileRequest, ListLogEntriesRequest,
-    ListLogEntriesResponse, Reputation,
+    GetCheckpointRequest, GetLogEntriesRequest, GetLogEntriesResponse, GetReputationRequest, GetTileRequest,
+    Reputation,
 };
 use poa_testkit::eventually;
 use proof_of_agent::reputation::{self, Ledger};
@@ -18,12 +18,12 @@ use crate::fixture::{Cast, Play, notices, refusal};
 use crate::server::{Deployment, Replica, SOON};
 
 /// All entries, once the published tree has so many.
-async fn entries(deployment: &Deployment, replica: &Replica, size: i64) -> ListLogEntriesResponse {
+async fn entries(deployment: &Deployment, replica: &Replica, size: i64) -> GetLogEntriesResponse {
     let mut client = deployment.as_anyone(replica.pipe());
     let mut found = None;
     eventually(SOON, "the entries are published", async || {
-        let request = ListLogEntriesRequest { first_index: 0, page_size: 1_000 };
-        let answer = client.list_log_entries(request).await.unwrap().into_inner();
+        let request = GetLogEntriesRequest { first_index: 0, page_size: 1_000 };
+        let answer = client.get_log_entries(request).await.unwrap().into_inner();
         found = (answer.tree_size >= size).then_some(answer);
         found.is_some()
     })

@@ -10,12 +10,12 @@ mod exchange_api_key;
 mod get_account;
 mod get_agent;
 mod get_jwks;
+mod get_key_events;
 mod get_server_info;
 mod key_change;
 mod list_agent_versions;
 mod list_agents;
 mod list_api_keys;
-mod list_key_events;
 mod login;
 mod logout;
 mod publish_agent_version;
@@ -38,14 +38,14 @@ use poa_proto::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
 use poa_proto::auth::v1::{
     CreateApiKeyRequest, CreateApiKeyResponse, ExchangeApiKeyRequest, ExchangeApiKeyResponse,
     GetAccountRequest, GetAccountResponse, GetAgentRequest, GetAgentResponse, GetJwksRequest,
-    GetJwksResponse, GetServerInfoRequest, GetServerInfoResponse, ListAgentVersionsRequest,
-    ListAgentVersionsResponse, ListAgentsRequest, ListAgentsResponse, ListApiKeysRequest,
-    ListApiKeysResponse, ListKeyEventsRequest, ListKeyEventsResponse, LoginRequest, LoginResponse,
-    LogoutRequest, LogoutResponse, PublishAgentVersionRequest, PublishAgentVersionResponse,
-    RefreshSessionRequest, RefreshSessionResponse, RegisterAgentRequest, RegisterAgentResponse,
-    RegisterRequest, RegisterResponse, RetireAgentRequest, RetireAgentResponse, RevokeAgentKeyRequest,
-    RevokeAgentKeyResponse, RevokeApiKeyRequest, RevokeApiKeyResponse, RotateAgentKeyRequest,
-    RotateAgentKeyResponse, WatchAgentEventsRequest, WatchAgentEventsResponse,
+    GetJwksResponse, GetKeyEventsRequest, GetKeyEventsResponse, GetServerInfoRequest, GetServerInfoResponse,
+    ListAgentVersionsRequest, ListAgentVersionsResponse, ListAgentsRequest, ListAgentsResponse,
+    ListApiKeysRequest, ListApiKeysResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
+    PublishAgentVersionRequest, PublishAgentVersionResponse, RefreshSessionRequest, RefreshSessionResponse,
+    RegisterAgentRequest, RegisterAgentResponse, RegisterRequest, RegisterResponse, RetireAgentRequest,
+    RetireAgentResponse, RevokeAgentKeyRequest, RevokeAgentKeyResponse, RevokeApiKeyRequest,
+    RevokeApiKeyResponse, RotateAgentKeyRequest, RotateAgentKeyResponse, WatchAgentEventsRequest,
+    WatchAgentEventsResponse,
 };
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -194,11 +194,11 @@ impl AgentService for Rpc {
         answer(revoke_agent_key::handle(&self.0, request).await)
     }
 
-    async fn list_key_events(
+    async fn get_key_events(
         &self,
-        request: Request<ListKeyEventsRequest>,
-    ) -> Result<Response<ListKeyEventsResponse>, Status> {
-        answer(list_key_events::handle(&self.0, request.into_inner()).await)
+        request: Request<GetKeyEventsRequest>,
+    ) -> Result<Response<GetKeyEventsResponse>, Status> {
+        answer(get_key_events::handle(&self.0, request.into_inner()).await)
     }
 
     async fn publish_agent_version(

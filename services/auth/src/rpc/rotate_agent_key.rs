@@ -10,7 +10,7 @@ use tonic::Request;
 use super::convert;
 use super::key_change::{self, Fields, Plan};
 use super::mutation::recorded;
-use crate::error::{Error, fields_invalid};
+use crate::error::Error;
 use crate::state::State;
 
 const METHOD: &str = "poa.auth.v1.AgentService/RotateAgentKey";
@@ -34,10 +34,11 @@ pub(super) async fn handle(
         compromised_since: message.compromised_since.as_ref(),
         authorisation: &message.authorisation,
     };
-    let (Ok(key), Ok(proof)) = (key, proof) else {
-        return Err(fields_invalid(violations));
-    };
-    let asked = key_change::parse(&fields, Some((key, proof)), state.env.now(), violations)?;
+    if proof.is_err() {
+        violations.add("key_proof", "must have 64 bytes");
+    }
+    let successor = key.ok().zip(proof.ok());
+    let asked = key_change::parse(&fields, successor, state.env.now(), violations)?;
     let plan = key_change::plan(state, &request, METHOD, asked)?;
     state.db.transact_idempotent(plan, |plan, tx| Box::pin(apply(plan, tx))).await
 }

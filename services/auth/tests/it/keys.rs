@@ -1,9 +1,9 @@
-//! RotateAgentKey, RevokeAgentKey, ListKeyEvents, PublishAgentVersion, ListAgentVersions.
+//! RotateAgentKey, RevokeAgentKey, GetKeyEvents, PublishAgentVersion, ListAgentVersions.
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use poa_common::{AgentId, Timestamp};
 use poa_proto::auth::v1::{
-    Agent, AgentVersion as Published, KeyEvent, KeyReason, ListAgentVersionsRequest, ListKeyEventsRequest,
+    Agent, AgentVersion as Published, GetKeyEventsRequest, KeyEvent, KeyReason, ListAgentVersionsRequest,
     PublishAgentVersionRequest, RegisterAgentRequest, RevokeAgentKeyRequest, RotateAgentKeyRequest, agent,
     key_event,
 };
@@ -97,9 +97,9 @@ async fn publish(
 }
 
 async fn events(server: &Server, user: &User, agent: &Agent) -> Vec<KeyEvent> {
-    let request = ListKeyEventsRequest { agent_id: agent.agent_id.clone() };
+    let request = GetKeyEventsRequest { agent_id: agent.agent_id.clone() };
     let request = with(&user.tokens.access_token, request);
-    server.agents().list_key_events(request).await.unwrap().into_inner().events
+    server.agents().get_key_events(request).await.unwrap().into_inner().events
 }
 
 #[tokio::test]

@@ -10,8 +10,10 @@ use crate::support::{Credentials, Example, Scene, example, methods};
 /// A text that is no id of anything.
 const MALFORMED: &str = "no_such_id";
 /// Fields that may name what belongs to others, each with the reason why nothing is given away by it.
-const OPEN_TO_ALL: [(&str, &str, &str); 6] = [
+const OPEN_TO_ALL: [(&str, &str, &str); 8] = [
     ("poa.auth.v1.AgentService/GetAgent", "agent_id", "agents are public"),
+    ("poa.auth.v1.AgentService/GetKeyEvents", "agent_id", "so is what becomes of their keys"),
+    ("poa.auth.v1.AgentService/ListAgentVersions", "agent_id", "so are their versions"),
     ("poa.task.v1.TaskService/CreateTask", "direct_agent_id", "any agent may be hired"),
     ("poa.task.v1.TaskService/WatchOpenTasks", "agent_id", "open tasks are public, and so is whom they hire"),
     (

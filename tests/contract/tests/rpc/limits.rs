@@ -38,6 +38,14 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("HoldFunds", "terms", "FIELDS_INVALID"),
     ("RegisterAgent", "public_key", "FIELDS_INVALID"),
     ("RegisterAgent", "key_proof", "SIGNATURE_INVALID"),
+    ("RotateAgentKey", "public_key", "FIELDS_INVALID"),
+    ("RotateAgentKey", "key_proof", "SIGNATURE_INVALID"),
+    ("RotateAgentKey", "authorisation", "FIELDS_INVALID"),
+    ("RotateAgentKey", "authorisation", "SIGNATURE_INVALID"),
+    ("RevokeAgentKey", "authorisation", "FIELDS_INVALID"),
+    ("RevokeAgentKey", "authorisation", "SIGNATURE_INVALID"),
+    ("PublishAgentVersion", "envelope", "FIELDS_INVALID"),
+    ("GetTile", "path", "FIELDS_INVALID"),
     ("CreateTask", "json_schema", "FIELDS_INVALID"),
     // What the example has signed is another text.
     ("SubmitResult", "result.media_type", "SIGNATURE_INVALID"),
@@ -73,6 +81,8 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("CreateOutsideInvoice", "amount_msat", "DEPENDENCY_UNAVAILABLE"),
     ("CreateDeposit", "amount_msat", "DEPENDENCY_UNAVAILABLE"),
     // An earlier probe was taken, and what the example names may be there only once.
+    ("RotateAgentKey", "", "ETAG_MISMATCH"),
+    ("RevokeAgentKey", "", "ETAG_MISMATCH"),
     ("RegisterAgent", "description", "AGENT_KEY_TAKEN"),
     ("RegisterAgent", "capabilities[0]", "AGENT_KEY_TAKEN"),
     ("Register", "password", "USERNAME_TAKEN"),

@@ -20,7 +20,7 @@ pub(crate) fn checkpoint(data: &[u8]) {
         let Ok(note) = String::from_utf8(note) else { continue };
         if let Ok(read) = Checkpoint::read_unverified(&note) {
             let unsigned = format!("{}\n", read.text());
-            assert_eq!(Checkpoint::read_unverified(&format!("{unsigned}\u{2014} x AAAA\n")), Ok(read));
+            assert_eq!(Checkpoint::read_unverified(&format!("{unsigned}\u{2014} x AAAAAA==\n")), Ok(read));
         }
         if let Ok(opened) = Checkpoint::open(&note, keys) {
             assert_eq!(opened, genuine, "the fixture's key signed one checkpoint");

@@ -135,8 +135,8 @@ async fn of_auth(scene: &Scene, name: &str) -> Option<Vec<u8>> {
                 authorisation: key.sign_change(&change).expect("a change of this key").to_vec(),
             })
         }
-        "auth.v1.AgentService/ListKeyEvents" => {
-            row(&auth::ListKeyEventsRequest { agent_id: world.props.agent.agent_id.clone() })
+        "auth.v1.AgentService/GetKeyEvents" => {
+            row(&auth::GetKeyEventsRequest { agent_id: world.props.agent.agent_id.clone() })
         }
         "auth.v1.AgentService/PublishAgentVersion" => {
             let (agent, key) = alice.agent(wire, env).await;

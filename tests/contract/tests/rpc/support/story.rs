@@ -60,6 +60,7 @@ pub(crate) struct Props {
     pub(crate) withdrawal: escrow::Withdrawal,
     /// An agent of Alice's.
     pub(crate) agent: auth::Agent,
+    pub(crate) agent_key: AgentKey,
 }
 
 /// Somebody who makes things happen.
@@ -192,7 +193,7 @@ impl Story<'_> {
         let mut agent = None;
         let mut withdrawal = None;
         for _ in 0..LISTED {
-            agent = Some(alice.agent(self.wire, self.env).await.0);
+            agent = Some(alice.agent(self.wire, self.env).await);
             alice.api_key(self.wire, self.env).await;
             let request = self.withdrawal_request().await;
             let path = "/poa.escrow.v1.EscrowService/CreateWithdrawal";
@@ -200,6 +201,7 @@ impl Story<'_> {
                 ask(self.wire, path, &alice.credentials(), &request).await;
             withdrawal = made.withdrawal;
         }
+        let (agent, agent_key) = agent.expect("an agent");
         let completed = self.completed().await;
         self.stated().await;
         Props {
@@ -210,7 +212,19 @@ impl Story<'_> {
             open: self.open(&word(self.env)).await,
             deposit,
             withdrawal: withdrawal.expect("a withdrawal"),
-            agent: agent.expect("an agent"),
+            agent,
+            agent_key,
+        }
+    }
+
+    /// An agent publishes as many versions as lists have pages for.
+    pub(crate) async fn published(self, world: &super::world::World) {
+        for _ in 0..LISTED {
+            let envelope = super::agent_keys::version(world, &world.props.agent, &world.props.agent_key);
+            let request = auth::PublishAgentVersionRequest { request_id: request_id(self.env), envelope };
+            let path = "/poa.auth.v1.AgentService/PublishAgentVersion";
+            let _made: auth::PublishAgentVersionResponse =
+                ask(self.wire, path, &self.cast.alice.credentials(), &request).await;
         }
     }
 

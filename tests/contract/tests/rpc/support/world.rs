@@ -106,6 +106,7 @@ impl World {
         let world = Self { deployment, servers, env, cast, props };
         let story = Story { wire: &wire, env: &world.env, cast: &world.cast };
         story.fees(&world.operator()).await;
+        story.published(&world).await;
         world
     }
 

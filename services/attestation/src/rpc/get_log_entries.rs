@@ -1,8 +1,8 @@
-//! ListLogEntries: the log itself, with the statements that are public.
+//! GetLogEntries: the log itself, with the statements that are public.
 
 use std::collections::HashMap;
 
-use poa_proto::attestation::v1::{ListLogEntriesRequest, ListLogEntriesResponse, LogEntry};
+use poa_proto::attestation::v1::{GetLogEntriesRequest, GetLogEntriesResponse, LogEntry};
 
 use super::Service;
 use super::convert::{count, place};
@@ -16,15 +16,15 @@ const MAX_STATEMENT_BYTES: usize = 2 * 1024 * 1024;
 
 pub(super) async fn handle(
     service: &Service,
-    message: &ListLogEntriesRequest,
-) -> Result<ListLogEntriesResponse, Error> {
+    message: &GetLogEntriesRequest,
+) -> Result<GetLogEntriesResponse, Error> {
     poa_chassis::validate(message)?;
     let published = service.newest_checkpoint().await?.size;
     let first = place("first_index", message.first_index)?;
     let asked = if message.page_size == 0 { DEFAULT_ENTRIES } else { message.page_size };
     let asked = u64::try_from(asked).map_err(Error::bug)?;
     let end = published.min(first.saturating_add(asked));
-    let mut answer = ListLogEntriesResponse { entries: Vec::new(), tree_size: count(published)? };
+    let mut answer = GetLogEntriesResponse { entries: Vec::new(), tree_size: count(published)? };
     if first >= end {
         return Ok(answer);
     }
