@@ -21,9 +21,9 @@ pub(super) async fn handle(
     poa_chassis::validate(&message)?;
     let absent = || Error::NotFound { resource: "agent" };
     let id: AgentId = message.agent_id.parse().map_err(|_| absent())?;
-    agents::find(state.db.read(), id).await?.ok_or_else(absent)?;
     let list = format!("{METHOD} {id}");
     let page = Page::open(&state.pages, account_id, &list, message.page_size, &message.page_token)?;
+    agents::find(state.db.read(), id).await?.ok_or_else(absent)?;
     let mut found = versions::list(&state.db, id, page.after, page.limit()).await?;
     let next_page_token = page.close(&state.pages, &mut found, |version| version.id);
     Ok(ListAgentVersionsResponse { versions: found.iter().map(convert::version).collect(), next_page_token })

@@ -39,6 +39,9 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("RegisterAgent", "public_key", "FIELDS_INVALID"),
     ("RegisterAgent", "key_proof", "SIGNATURE_INVALID"),
     ("RotateAgentKey", "public_key", "FIELDS_INVALID"),
+    // One reason needs a moment beside it.
+    ("RotateAgentKey", "reason", "FIELDS_INVALID"),
+    ("RevokeAgentKey", "reason", "FIELDS_INVALID"),
     ("RotateAgentKey", "key_proof", "SIGNATURE_INVALID"),
     ("RotateAgentKey", "authorisation", "FIELDS_INVALID"),
     ("RotateAgentKey", "authorisation", "SIGNATURE_INVALID"),
