@@ -20,9 +20,10 @@ pub(super) async fn handle(
     let message = request.into_inner();
     poa_chassis::validate(&message)?;
     let absent = || Error::NotFound { resource: "agent" };
-    let id: AgentId = message.agent_id.parse().map_err(|_| absent())?;
-    let list = format!("{METHOD} {id}");
+    // A token first: one of another agent's list leads nowhere, whether that agent exists or not.
+    let list = format!("{METHOD} {}", message.agent_id);
     let page = Page::open(&state.pages, account_id, &list, message.page_size, &message.page_token)?;
+    let id: AgentId = message.agent_id.parse().map_err(|_| absent())?;
     agents::find(state.db.read(), id).await?.ok_or_else(absent)?;
     let mut found = versions::list(&state.db, id, page.after, page.limit()).await?;
     let next_page_token = page.close(&state.pages, &mut found, |version| version.id);
