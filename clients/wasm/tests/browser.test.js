@@ -51,6 +51,18 @@ function serve(answered) {
   });
 }
 
+/** Removes a folder into which a process that is just ending may still write. */
+async function removed(folder) {
+  for (let left = 25; ; left -= 1) {
+    try {
+      return rmSync(folder, { recursive: true, force: true });
+    } catch (error) {
+      if (left === 0) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}
+
 test("a browser verifies as Node.js does", { skip: browser === undefined && "no Chromium on the path" }, async () => {
   let server;
   let process_;
@@ -62,7 +74,11 @@ test("a browser verifies as Node.js does", { skip: browser === undefined && "no 
         const flags = ["--headless", "--disable-gpu", "--no-first-run", `--user-data-dir=${profile}`];
         // Chromium's sandbox does not start for root. The page is our own.
         if (process.getuid?.() === 0) flags.push("--no-sandbox");
-        process_ = spawn(browser, [...flags, `http://127.0.0.1:${server.address().port}/`], { stdio: "ignore" });
+        process_ = spawn(browser, [...flags, `http://127.0.0.1:${server.address().port}/`], {
+          stdio: "ignore",
+          // A group of its own: the browser's other processes end with it.
+          detached: true,
+        });
         process_.on("error", reject);
       });
     });
@@ -75,10 +91,13 @@ test("a browser verifies as Node.js does", { skip: browser === undefined && "no 
   } finally {
     if (process_ !== undefined) {
       const ended = new Promise((resolve) => process_.once("exit", resolve));
-      if (process_.exitCode === null && process_.kill("SIGKILL")) await ended;
+      if (process_.exitCode === null) {
+        process.kill(-process_.pid, "SIGKILL");
+        await ended;
+      }
     }
     server?.closeAllConnections();
     server?.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    await removed(profile);
   }
 });
