@@ -109,28 +109,38 @@ async fn checkpoints_keep_their_distance_over_all_replicas() {
 }
 
 #[tokio::test]
-async fn killed_servers_leave_one_history_and_lose_nothing_that_was_answered() {
-    const ROUNDS: usize = 5;
-    const TASKS: usize = 40;
+async fn fifty_killed_servers_leave_one_history_and_lose_nothing_that_was_answered() {
+    const KILLS: usize = 50;
+    const TASKS: usize = 12;
     let deployment = Arc::new(Deployment::new().await);
     let cast = Cast::new(&deployment);
+    let mut config = deployment.config();
+    // The sequencer is never idle, so that most kills find it at work.
+    config.log.checkpoint_interval_ms = 1;
     let mut answered: Vec<(i64, Digest)> = Vec::new();
-    for round in 0..ROUNDS {
-        let mortal = deployment.mortal();
+    let mut seen: Vec<Checkpoint> = Vec::new();
+    for kill in 0..KILLS {
+        let mortal = deployment.mortal_with(config.clone());
         let mut offers = JoinSet::new();
         for _ in 0..TASKS {
             let play = Play::new(&deployment, mortal.pipe(), &cast);
+            let mut client = deployment.as_anyone(mortal.pipe());
             offers.spawn(async move {
                 let offer = play.offer();
                 let answer = play.platform(&offer).await.ok()?;
-                Some((answer.attestation?.log_index, offer.digest()))
+                // What somebody was shown before the kill may never be denied after it.
+                let shown = client.get_checkpoint(GetCheckpointRequest {}).await.ok();
+                Some((answer.attestation?.log_index, offer.digest(), shown?.into_inner().checkpoint))
             });
         }
         // Dies with calls in flight, at another point each time.
-        let mut left = 1 + round * TASKS / ROUNDS;
+        let mut left = 1 + kill * TASKS / KILLS;
         let mut mortal = Some(mortal);
         while let Some(answer) = offers.join_next().await {
-            answered.extend(answer.unwrap());
+            if let Some((index, digest, note)) = answer.unwrap() {
+                answered.push((index, digest));
+                seen.push(Checkpoint::open(&note, deployment.trust_root.log_keys()).unwrap());
+            }
             left -= usize::from(left > 0);
             if left == 0
                 && let Some(mortal) = mortal.take()
@@ -139,7 +149,7 @@ async fn killed_servers_leave_one_history_and_lose_nothing_that_was_answered() {
             }
         }
     }
-    assert!(answered.len() >= ROUNDS, "{} answers", answered.len());
+    assert!(answered.len() >= KILLS, "{} answers", answered.len());
     let replica = deployment.replica().await;
     let database = deployment.database().await;
     let stored: Vec<(i64, Vec<u8>)> = sqlx::query_as(
@@ -154,7 +164,10 @@ async fn killed_servers_leave_one_history_and_lose_nothing_that_was_answered() {
     }
     let mut client = deployment.as_anyone(replica.pipe());
     all_published(&deployment, &mut client, stored.len()).await;
-    one_history(&deployment, &mut client).await;
+    let history = one_history(&deployment, &mut client).await;
+    for checkpoint in seen {
+        assert!(history.contains(&checkpoint), "{checkpoint:?} was shown, and is no longer of the history");
+    }
     replica.stop().await;
 }
 
@@ -196,8 +209,12 @@ async fn all_published(
         .await;
 }
 
-/// Every checkpoint ever stored is signed, each is the beginning of the next, and each leaf is in the last.
-async fn one_history(deployment: &Deployment, client: &mut AttestationServiceClient<Channel>) {
+/// Every checkpoint ever stored is signed, each is the beginning of the next, and each leaf is in the last. Answers with all
+/// of them.
+async fn one_history(
+    deployment: &Deployment,
+    client: &mut AttestationServiceClient<Channel>,
+) -> Vec<Checkpoint> {
     let database = deployment.database().await;
     let notes: Vec<String> =
         sqlx::query_scalar("SELECT note FROM checkpoints ORDER BY size").fetch_all(&database).await.unwrap();
@@ -229,6 +246,7 @@ async fn one_history(deployment: &Deployment, client: &mut AttestationServiceCli
         assert_eq!(answer.leaf_hash, leaf.to_vec());
         verify_inclusion(&leaf, index, last.size, &digests(&answer.hashes), &last.root).unwrap();
     }
+    checkpoints
 }
 
 fn digests(hashes: &[Vec<u8>]) -> Vec<Digest> {

@@ -85,11 +85,11 @@ impl Deployment {
     }
 
     /// A replica that [`Mortal::kill`] ends without a goodbye.
-    pub(crate) fn mortal(&self) -> Mortal {
+    pub(crate) fn mortal_with(&self, config: Config) -> Mortal {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (pipe, listen) = InProcess::pair();
-        let (deps, config) = (self.deps(), self.config());
+        let deps = self.deps();
         runtime.spawn(async move {
             let app = poa_attestation::build(config.clone(), deps.clone()).await.unwrap();
             run_app(app, &config.server, &deps, listen).await.unwrap();
