@@ -150,6 +150,35 @@ where
     Ok(all)
 }
 
+/// Callers of one thing, each again when it is answered: how many by the second, and what a call takes. The number that `work`
+/// gets is that of the call.
+pub(crate) async fn calls<F, Fut>(callers: usize, span: Duration, work: F) -> Result<(f64, Latency), Failure>
+where
+    F: Fn(u64) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), Failure>> + Send,
+{
+    let begun = Instant::now();
+    let number = Arc::new(AtomicU64::new(0));
+    let mut loops = JoinSet::new();
+    for _ in 0..callers {
+        let (work, number) = (work.clone(), Arc::clone(&number));
+        let mut took = Histogram::<u64>::new_with_bounds(1, LONGEST_MICROS, DIGITS)?;
+        loops.spawn(async move {
+            while begun.elapsed() < span {
+                let called = Instant::now();
+                work(number.fetch_add(1, Ordering::Relaxed)).await?;
+                took.saturating_record(micros(called.elapsed()));
+            }
+            Ok::<_, Failure>(took)
+        });
+    }
+    let mut all = Histogram::<u64>::new_with_bounds(1, LONGEST_MICROS, DIGITS)?;
+    while let Some(took) = loops.join_next().await {
+        all.add(&took??)?;
+    }
+    Ok((per_second(all.len(), begun.elapsed()), latency(&all)))
+}
+
 /// Arrivals at a constant rate, whether the earlier ones are done or not; latency counts from the moment at which an
 /// arrival was due, so that a stall is felt by all who would have come meanwhile.
 pub(crate) async fn open<F, Fut>(per_second: f64, span: Duration, work: F) -> Result<Load, Failure>

@@ -8,6 +8,7 @@ mod feeds;
 mod growth;
 mod lifecycle;
 mod load;
+mod log;
 mod mesh;
 mod monolith;
 mod numbers;
@@ -15,6 +16,7 @@ mod page;
 mod parties;
 mod pgbench;
 mod plain_http;
+mod receipts;
 mod report;
 mod rounds;
 mod serve;
@@ -83,6 +85,9 @@ struct Plan {
     /// By hand, minutes: latency at 1,000 tasks against this many.
     #[arg(long, value_name = "TASKS")]
     growth: Option<u64>,
+    /// By hand, minutes: appends to the log and proofs of it at 1,000 leaves against this many.
+    #[arg(long, value_name = "LEAVES")]
+    log: Option<u64>,
     /// By hand: so many open feeds, a tenth of them stalled.
     #[arg(long, value_name = "FEEDS")]
     feeds: Option<usize>,
@@ -125,6 +130,9 @@ fn start(arguments: Arguments) -> Result<(), Failure> {
 async fn run(plan: Plan) -> Result<(), Failure> {
     if let Some(tasks) = plan.growth {
         return growth::run(&plan, tasks).await;
+    }
+    if let Some(leaves) = plan.log {
+        return log::run(&plan, leaves).await;
     }
     if let Some(feeds) = plan.feeds {
         return feeds::run(&plan, feeds).await;

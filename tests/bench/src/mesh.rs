@@ -41,6 +41,7 @@ const SETTINGS: [(&str, &str, &str); 8] = [
 pub(crate) struct Mesh {
     servers: Vec<Server>,
     gateway: String,
+    keys: PathBuf,
 }
 
 /// One process of it.
@@ -99,7 +100,7 @@ impl Mesh {
             servers.push(Server::start(name, &spec).await?);
         }
         let gateway = servers.last().map(|server| server.address.clone()).unwrap_or_default();
-        let mesh = Self { servers, gateway };
+        let mesh = Self { servers, gateway, keys: data.join("keys") };
         mesh.wait_ready().await?;
         Ok(mesh)
     }
@@ -117,7 +118,7 @@ impl Mesh {
             spec = spec.env(variable, value);
         }
         let server = Server::start("mesh", &spec).await?;
-        let mesh = Self { gateway: server.address.clone(), servers: vec![server] };
+        let mesh = Self { gateway: server.address.clone(), servers: vec![server], keys: data.join("keys") };
         mesh.wait_ready().await?;
         Ok(mesh)
     }
@@ -125,6 +126,16 @@ impl Mesh {
     /// Where clients connect to.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.gateway)
+    }
+
+    /// The keys of all servers.
+    pub(crate) fn keys_dir(&self) -> &Path {
+        &self.keys
+    }
+
+    /// Where one server listens.
+    pub(crate) fn address(&self, name: &str) -> Option<&str> {
+        Some(&self.servers.iter().find(|server| server.name == name)?.address)
     }
 
     /// Processor time of each server so far.

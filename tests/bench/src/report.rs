@@ -10,6 +10,7 @@ use crate::Failure;
 use crate::base::Machine;
 use crate::cluster::Written;
 use crate::load::Latency;
+use crate::receipts::Receipts;
 
 /// A whole run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub(crate) struct Chosen {
 pub(crate) struct Round {
     /// What the machine gave.
     pub(crate) machine: Machine,
+    /// What receipts and their log cost in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) receipts: Option<Receipts>,
     /// A: gRPC at capacity.
     pub(crate) mesh: Slice,
     /// A′: grpc-web at capacity.
@@ -143,6 +147,36 @@ pub(crate) struct Growth {
     pub(crate) asked: f64,
     /// Tasks that were there, and the latencies of create and claim.
     pub(crate) steps: Vec<(u64, Latency, Latency)>,
+}
+
+/// The log as it grows, measured by hand.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Log {
+    /// When it was measured, and at which commit.
+    pub(crate) of: String,
+    /// Callers that append at once.
+    pub(crate) writers: usize,
+    /// A small log, and a large one.
+    pub(crate) steps: Vec<LogStep>,
+}
+
+/// What a log of one size gives.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LogStep {
+    /// Leaves of the published tree at the end.
+    pub(crate) leaves: u64,
+    /// Leaves that the sequencer took into the tree by the second, where they only waited for it.
+    pub(crate) grown_per_second: f64,
+    /// Statements appended by the second, each signed and committed before its answer.
+    pub(crate) appends_per_second: f64,
+    /// From the call to that answer.
+    pub(crate) append: Latency,
+    /// A proof through the gateway, one caller.
+    pub(crate) proof: Latency,
+    /// Bytes of a proof.
+    pub(crate) proof_bytes: usize,
+    /// A tile of 256 hashes through the gateway, one caller.
+    pub(crate) tile: Latency,
 }
 
 /// Open feeds, measured by hand.

@@ -1,6 +1,7 @@
 //! The run: everything is started, capacities are found, then the slices are interleaved round by round, so that what
 //! disturbs the machine for a while disturbs all of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::Entry;
@@ -11,7 +12,7 @@ use crate::monolith::Monolith;
 use crate::pgbench::{Script, Statements};
 use crate::report::{Chosen, Report, Round};
 use crate::slices::{self, Trading};
-use crate::{Failure, Plan, base, page, report};
+use crate::{Failure, Plan, base, page, receipts, report};
 
 /// Callers that a closed loop tries, until more of them help no more.
 const CALLERS: [u32; 6] = [8, 16, 32, 64, 128, 256];
@@ -33,6 +34,7 @@ struct Bench {
     chain: Chain,
     monolith: Monolith,
     statements: Statements,
+    receipts: Arc<receipts::Bench>,
     span: Duration,
 }
 
@@ -89,7 +91,8 @@ impl Bench {
             }
             false => None,
         };
-        Ok(Self { cluster, trading, single, web, chain, monolith, statements, span })
+        let receipts = Arc::new(receipts::Bench::new(&trading.parties.env)?);
+        Ok(Self { cluster, trading, single, web, chain, monolith, statements, receipts, span })
     }
 
     /// Finds the callers at which each slice is at its best.
@@ -164,6 +167,8 @@ impl Bench {
         let (cluster, trading) = (&self.cluster, &self.trading);
         let base_span = BASE_SPAN.min(span);
         let machine = base::measure(cluster, &self.chain.calls(), &trading.parties.env, base_span).await?;
+        let pure = Arc::clone(&self.receipts);
+        let receipts = tokio::task::spawn_blocking(move || pure.measure(base_span / 4)).await??;
         let callers = report.callers.count;
         let mesh = trading.capacity(cluster, &trading.entry, callers, span).await?;
         let web = trading.capacity(cluster, &self.web, callers, span).await?;
@@ -180,7 +185,19 @@ impl Bench {
             }
             None => None,
         };
-        Ok(Round { machine, mesh, web, single, half, eighty, one_by_one, batched, monolith, echo })
+        Ok(Round {
+            machine,
+            receipts: Some(receipts),
+            mesh,
+            web,
+            single,
+            half,
+            eighty,
+            one_by_one,
+            batched,
+            monolith,
+            echo,
+        })
     }
 
     async fn stop(self) -> Result<(), Failure> {

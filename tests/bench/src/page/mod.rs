@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 mod rows;
 
 use crate::Failure;
-use crate::numbers::{Spread, float, spread};
-use crate::report::{self, Feeds, Growth, Report, Round, Slice, Steady};
+use crate::numbers::{Spread, float, ratio, spread};
+use crate::receipts::Receipts;
+use crate::report::{self, Feeds, Growth, Log, Report, Round, Slice, Steady};
 
 use rows::{MEBIBYTE, Row, Sense, Target, rows, verdict};
 
@@ -43,7 +44,11 @@ pub(crate) fn tables(report: &Report) -> String {
     rate_table(&mut page, report);
     latency_table(&mut page, report);
     cost_table(&mut page, report);
+    receipt_table(&mut page, report);
     by_hand(&mut page, growth.as_ref(), feeds.as_ref());
+    if let Some(log) = report::by_hand::<Log>("log") {
+        log_table(&mut page, &log);
+    }
     settings(&mut page, report);
     page
 }
@@ -207,6 +212,33 @@ fn cost_table(page: &mut String, report: &Report) {
     page.push('\n');
 }
 
+/// Each figure in microseconds, and in those of the bare signature or verification of the same round that it cannot do without.
+fn receipt_table(page: &mut String, report: &Report) {
+    let measured: Vec<Receipts> = report.rounds.iter().filter_map(|round| round.receipts).collect();
+    let Some(first) = measured.first() else { return };
+    page.push_str("| receipts and their log, in memory, one core | \u{b5}s | in bare Ed25519 of the same round |\n|---|---|---|\n");
+    let each = |figure: &dyn Fn(&Receipts) -> f64| spread(&measured.iter().map(figure).collect::<Vec<f64>>());
+    let mut row =
+        |name: &str, figure: &dyn Fn(&Receipts) -> f64, floor: Option<&dyn Fn(&Receipts) -> f64>| {
+            let against = floor.map(|floor| shown(each(&|round| ratio(figure(round), floor(round)))));
+            let line = format!("| {name} | {} | {} |", shown(each(figure)), against.unwrap_or_default());
+            line_of(page, &line);
+        };
+    let (sign, verify): (&dyn Fn(&Receipts) -> f64, &dyn Fn(&Receipts) -> f64) =
+        (&|round| round.bare_sign, &|round| round.bare_verify);
+    row("bare: a statement's bytes signed", sign, None);
+    row("bare: the same verified strictly", verify, None);
+    row("a statement made, signed and written", &|round| round.sign, Some(sign));
+    row("an envelope read, verified, its statement checked", &|round| round.open, Some(verify));
+    let name = format!("a receipt of {:.0} signatures read and verified", first.signatures);
+    row(&name, &|round| round.verify, Some(&|round| round.bare_verify * round.signatures));
+    row("a leaf appended to a log of 1,000,000", &|round| round.append, Some(sign));
+    row("a place in that log proved", &|round| round.prove, Some(sign));
+    let name = format!("that proof of {:.0} bytes verified", first.proof_bytes);
+    row(&name, &|round| round.verify_proof, Some(verify));
+    page.push('\n');
+}
+
 fn by_hand(page: &mut String, growth: Option<&Growth>, feeds: Option<&Feeds>) {
     if let Some(growth) = growth {
         line_of(
@@ -244,6 +276,31 @@ fn by_hand(page: &mut String, growth: Option<&Growth>, feeds: Option<&Feeds>) {
         );
         line_of(page, &line);
     }
+}
+
+fn log_table(page: &mut String, log: &Log) {
+    let line = format!(
+        "By hand, {}: the log of attestation, statements appended by {} callers, proofs and tiles read by one through the \
+         gateway, each proof held against the published checkpoint.\n",
+        log.of, log.writers
+    );
+    line_of(page, &line);
+    page.push_str("| leaves | appends/s | append p50 / p99, ms | tree grown, leaves/s | proof p50 / p99, ms | proof, bytes | tile p50 / p99, ms |\n|---|---|---|---|---|---|---|\n");
+    for step in &log.steps {
+        let pair = |of: &crate::load::Latency| format!("{} / {}", digits(of.p50_ms), digits(of.p99_ms));
+        let line = format!(
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            step.leaves,
+            digits(step.appends_per_second),
+            pair(&step.append),
+            digits(step.grown_per_second),
+            pair(&step.proof),
+            step.proof_bytes,
+            pair(&step.tile)
+        );
+        line_of(page, &line);
+    }
+    page.push('\n');
 }
 
 fn settings(page: &mut String, report: &Report) {
