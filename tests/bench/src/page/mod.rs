@@ -212,20 +212,21 @@ fn cost_table(page: &mut String, report: &Report) {
     page.push('\n');
 }
 
+/// A figure of receipts in one round.
+type Figure<'f> = &'f dyn Fn(&Receipts) -> f64;
+
 /// Each figure in microseconds, and in those of the bare signature or verification of the same round that it cannot do without.
 fn receipt_table(page: &mut String, report: &Report) {
     let measured: Vec<Receipts> = report.rounds.iter().filter_map(|round| round.receipts).collect();
     let Some(first) = measured.first() else { return };
     page.push_str("| receipts and their log, in memory, one core | \u{b5}s | in bare Ed25519 of the same round |\n|---|---|---|\n");
-    let each = |figure: &dyn Fn(&Receipts) -> f64| spread(&measured.iter().map(figure).collect::<Vec<f64>>());
-    let mut row =
-        |name: &str, figure: &dyn Fn(&Receipts) -> f64, floor: Option<&dyn Fn(&Receipts) -> f64>| {
-            let against = floor.map(|floor| shown(each(&|round| ratio(figure(round), floor(round)))));
-            let line = format!("| {name} | {} | {} |", shown(each(figure)), against.unwrap_or_default());
-            line_of(page, &line);
-        };
-    let (sign, verify): (&dyn Fn(&Receipts) -> f64, &dyn Fn(&Receipts) -> f64) =
-        (&|round| round.bare_sign, &|round| round.bare_verify);
+    let each = |figure: Figure<'_>| spread(&measured.iter().map(figure).collect::<Vec<f64>>());
+    let mut row = |name: &str, figure: Figure<'_>, floor: Option<Figure<'_>>| {
+        let against = floor.map(|floor| shown(each(&|round| ratio(figure(round), floor(round)))));
+        let line = format!("| {name} | {} | {} |", shown(each(figure)), against.unwrap_or_default());
+        line_of(page, &line);
+    };
+    let (sign, verify): (Figure<'_>, Figure<'_>) = (&|round| round.bare_sign, &|round| round.bare_verify);
     row("bare: a statement's bytes signed", sign, None);
     row("bare: the same verified strictly", verify, None);
     row("a statement made, signed and written", &|round| round.sign, Some(sign));
