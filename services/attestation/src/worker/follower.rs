@@ -31,6 +31,9 @@ const CHUNK: usize = 256;
 const QUIET: Duration = Duration::from_millis(300);
 /// A stream without even a heartbeat for so long is dead; heartbeats come every 20 s at most.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long storing what arrived may take: longer than a transaction that is repeated after a silent connection. What it has begun to
+/// write goes on without us, and where the stream is opened again its cursor says what became of it.
+const STORE_LIMIT: Duration = Duration::from_secs(30);
 /// A stream is opened anew this often, with a fresh token.
 const STREAM_LIFE: Duration = Duration::from_secs(30 * 60);
 /// An event younger than this is news, not backlog.
@@ -70,6 +73,8 @@ enum Ended {
     Closed,
     #[error("the stream fell silent")]
     Silent,
+    #[error("storing the events did not end")]
+    Stalled,
     #[error("the events cannot be stored")]
     Store(#[from] Error),
 }
@@ -141,7 +146,8 @@ impl Follower {
                 Err(_) => self.set_caught_up(true),
                 Ok(None) => return Ended::Closed,
                 Ok(Some(messages)) => {
-                    if let Err(ended) = self.take(messages).await {
+                    let taken = tokio::time::timeout(STORE_LIMIT, self.take(messages)).await;
+                    if let Err(ended) = taken.unwrap_or(Err(Ended::Stalled)) {
                         return ended;
                     }
                 }
