@@ -37,4 +37,6 @@ pub use statement::{
     TermsAccepted, TermsOffered, WorkReceived, WorkSubmitted,
 };
 pub use trust::{KeyInRange, TrustError, TrustRoot, Trusted, Witnesses};
-pub use verify::{Check, KeyState, Outcome, Policy, Requester, TrustLevel, Verified, VerifyError, verify};
+pub use verify::{
+    Check, KeyState, Outcome, Policy, Requester, TrustLevel, Verified, VerifyError, verify, verify_evidence,
+};

@@ -12,7 +12,7 @@ use crate::chain::Chain;
 use crate::checkpoint::Checkpoint;
 use crate::json;
 use crate::notice::{AgentVersion, KeyEvent, KeyEventKind, KeyReason, Notice, NoticeStatement};
-use crate::statement::WorkReceived;
+use crate::statement::{WorkReceived, WorkSubmitted};
 use crate::tlog::{LogEntry, verify_inclusion};
 use crate::trust::TrustRoot;
 
@@ -118,7 +118,7 @@ pub(super) fn inspect(
         }
     }
     if let Some(evidence) = &bundle.tee_evidence {
-        let finding = tee(evidence, chain, version, trust_root)?;
+        let finding = verify_evidence(evidence, work, received, version, trust_root)?;
         // Without its source nobody knows what the build does, wherever it ran.
         if version.source_ref.is_some() {
             found.level = TrustLevel::Tee;
@@ -214,56 +214,66 @@ fn key_state(received: &WorkReceived, events: &[Logged]) -> Result<KeyState, Ver
     Ok(state)
 }
 
-/// The evidence holds, for this result of this agent, and for this build.
-#[cfg(feature = "tee")]
-fn tee(
+/// Whether evidence of trusted execution is what a submission names, genuine as of when the platform had the result, and about
+/// this result of this agent and a measurement of this build. Answers with a sentence for people.
+///
+/// # Errors
+/// [`VerifyError::Evidence`], whatever is wrong with it. Without the feature `tee` always: a verifier that cannot check evidence
+/// does not pass over it.
+pub fn verify_evidence(
     evidence: &[u8],
-    chain: &Chain,
+    work: &WorkSubmitted,
+    received: &WorkReceived,
     version: &AgentVersion,
     trust_root: &TrustRoot,
 ) -> Result<String, VerifyError> {
+    tee(evidence, work, received, version, trust_root).map_err(VerifyError::Evidence)
+}
+
+#[cfg(feature = "tee")]
+fn tee(
+    evidence: &[u8],
+    work: &WorkSubmitted,
+    received: &WorkReceived,
+    version: &AgentVersion,
+    trust_root: &TrustRoot,
+) -> Result<String, String> {
     use crate::tee::{Evidence, Expected, Measurement, ReportData, TeePolicy, TeeRoots, Vendor, verify};
 
-    let refused = |error: &dyn fmt::Display| VerifyError::Evidence(error.to_string());
-    let missing = || refused(&"the receipt names none");
-    let (work, received) = (chain.work_submitted(), chain.work_received());
-    let (work, received) = work.zip(received).ok_or_else(missing)?;
-    let digest = work.tee_evidence_digest.ok_or_else(missing)?;
-    let evidence = Evidence::open(evidence, &digest).map_err(|error| refused(&error))?;
-    let mut roots = TeeRoots::none();
-    for root in &trust_root.trusted().tee_roots {
-        match root.vendor.as_str() {
-            "intelSgx" | "intelTdx" => roots.intel.push(root.sha256),
-            "amdSevSnp" => roots.amd.push(root.sha256),
-            "awsNitro" => roots.aws.push(root.sha256),
-            // The root of a maker that this verifier does not know makes nothing genuine.
-            _ => {}
-        }
-    }
-    let vendor: Vendor = evidence.vendor();
+    let digest = work.tee_evidence_digest.ok_or("the receipt names none")?;
+    let evidence = Evidence::open(evidence, &digest).map_err(|error| error.to_string())?;
+    let vendor = evidence.vendor();
+    let name = vendor.to_string();
+    let pinned = trust_root.trusted().tee_roots.iter().filter(|root| root.vendor == name);
+    let pinned = pinned.map(|root| root.sha256).collect();
+    let roots = match vendor {
+        Vendor::IntelSgx | Vendor::IntelTdx => TeeRoots { intel: pinned, ..TeeRoots::none() },
+        Vendor::AmdSevSnp => TeeRoots { amd: pinned, ..TeeRoots::none() },
+        Vendor::AwsNitro => TeeRoots { aws: pinned, ..TeeRoots::none() },
+    };
     let measured: Vec<Measurement> = version
         .measurements
         .iter()
-        .filter(|measured| measured.vendor == vendor.to_string())
+        .filter(|measured| measured.vendor == name)
         .filter_map(|measured| measured.value.parse().ok())
         .collect();
     let report_data = ReportData::of(&work.acceptance, &work.output.sha256, &received.agent_key);
     let expected = Expected { report_data, measurements: Some(&measured) };
     // As of when the platform had the result: certificates and collateral of then.
     let verified = verify(&evidence, &roots, &expected, &TeePolicy::default(), received.received_time)
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| error.to_string())?;
     Ok(format!("{} measured the build {}, and it made this result", verified.vendor, version.version))
 }
 
-/// A verifier that cannot check evidence does not pass over it.
 #[cfg(not(feature = "tee"))]
 fn tee(
     _evidence: &[u8],
-    _chain: &Chain,
+    _work: &WorkSubmitted,
+    _received: &WorkReceived,
     _version: &AgentVersion,
     _trust_root: &TrustRoot,
-) -> Result<String, VerifyError> {
-    Err(VerifyError::Evidence("this verifier was built without the feature `tee`".to_owned()))
+) -> Result<String, String> {
+    Err("this verifier was built without the feature `tee`".to_owned())
 }
 
 // === impl KeyState ===

@@ -6,7 +6,7 @@ mod verified;
 
 use poa_common::{Network, Timestamp};
 
-pub use agent::{KeyState, TrustLevel};
+pub use agent::{KeyState, TrustLevel, verify_evidence};
 pub use error::VerifyError;
 pub use verified::{Check, Outcome, Requester, Verified};
 
