@@ -5,6 +5,7 @@ mod env;
 mod https;
 mod lnd;
 mod lnurl;
+mod nitro;
 mod own_postgres;
 pub mod phoenixd;
 mod postgres;
@@ -18,6 +19,7 @@ pub use lnd::{
     LndAttempt, LndCertificate, LndEffect, LndFault, LndOutsideInvoice, LndStandIn, LndStartup, PaymentPlan,
 };
 pub use lnurl::LnurlServer;
+pub use nitro::NitroEnclave;
 pub use own_postgres::{Greedy, OwnPostgres, Stop};
 pub use postgres::{Cluster, fresh_database, postgres};
 pub use process::{Process, ProcessSpec, binary};
