@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Claim(work::ClaimArgs),
     /// Submit the result of a claimed task, with a signed receipt.
     Submit(work::SubmitArgs),
+    /// Print what a trusted execution environment is to sign for a result.
+    ReportData(work::ReportDataArgs),
     /// Give a claimed task back.
     Release(work::ReleaseArgs),
     /// Follow a task until it ends.
@@ -290,6 +292,8 @@ mod tests {
             "poa feed --capability a --capability b",
             "poa claim task_1 --agent agent_1",
             "poa submit task_1 --result out.json",
+            "poa submit task_1 --result out.json --build-version 1.0.0 --evidence e.json",
+            "poa report-data task_1 --result out.json",
             "poa release task_1 --reason later",
             "poa watch task_1 --json",
             "poa task show task_1",

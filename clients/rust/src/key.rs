@@ -70,6 +70,9 @@ pub struct WorkDone {
     pub finished: Timestamp,
     /// The build that did it, if the agent says: one that it has published shows more of the run than its key alone.
     pub build: Option<Build>,
+    /// SHA-256 of the evidence that a trusted execution environment gave for this result, if it ran in one: see
+    /// [`crate::Session::submit_tee_evidence`].
+    pub evidence: Option<Digest>,
 }
 
 /// A build of an agent, as its receipts name it.
@@ -223,7 +226,7 @@ impl AgentKey {
             finished_time: work.finished.max(work.started),
             build_digest,
             source_ref,
-            tee_evidence_digest: None,
+            tee_evidence_digest: work.evidence,
         };
         let statement = last.successor(self.author(env), submitted)?;
         Ok(Envelope::sign(&statement, &self.signing)?)

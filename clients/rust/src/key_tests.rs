@@ -139,6 +139,7 @@ fn what_the_agent_signs_continues_the_chain() {
         started: env.now(),
         finished: env.now(),
         build: None,
+        evidence: None,
     };
     let submission = key.submit(&env, &accepted, &accepted, work).unwrap();
     let chain = Chain::replay([&signed_terms, &signed_acceptance, &submission], &[platform]).unwrap();

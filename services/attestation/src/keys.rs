@@ -12,6 +12,8 @@ use poa_chassis::keyring;
 use poa_common::{AccountId, AgentId, Env, Network, TypedId as _};
 use proof_of_agent::notice::Notice;
 use proof_of_agent::reputation::Pseudonym;
+use proof_of_agent::tee::{TeeRoots, Vendor};
+use proof_of_agent::trust::TeeRoot;
 use proof_of_agent::{
     Checkpoint, CheckpointError, DidKey, Envelope, EnvelopeError, KeyInRange, LogKey, NoticeStatement,
     Statement, TrustError, TrustRoot, Trusted,
@@ -78,13 +80,24 @@ pub fn provision(dir: &Path, network: Network, origin: &str, env: &Env) -> Resul
         let root = keyring::signing_key(&dir.join(ROOT_KEY), env)?;
         let receipt_keys = vec![KeyInRange::always(DidKey::of(&receipt))];
         let trusted = Trusted::new(network, origin, vec![log_key], receipt_keys);
-        let trusted = Trusted { root_keys: vec![DidKey::of(&root)], ..trusted };
+        let trusted = Trusted { root_keys: vec![DidKey::of(&root)], tee_roots: tee_roots(), ..trusted };
         let trust_root = TrustRoot::of(trusted).and_then(|file| file.sign(&root)).map_err(unusable)?;
         let part = path.with_extension("part");
         fs::write(&part, trust_root.to_json().map_err(unusable)?)?;
         fs::rename(&part, &path)?;
     }
     TrustRoot::from_json(&fs::read(&path)?).map_err(unusable)
+}
+
+/// The roots of trusted execution that the vendors publish, each under every name that it counts for.
+fn tee_roots() -> Vec<TeeRoot> {
+    let published = TeeRoots::published();
+    let vendors = [Vendor::IntelSgx, Vendor::IntelTdx, Vendor::AmdSevSnp, Vendor::AwsNitro];
+    let of = |vendor: Vendor| {
+        let roots = published.of(vendor).iter();
+        roots.map(|sha256| TeeRoot { vendor: vendor.to_string(), sha256: *sha256 }).collect::<Vec<_>>()
+    };
+    vendors.into_iter().flat_map(of).collect()
 }
 
 // === impl PlatformKeys ===

@@ -158,6 +158,7 @@ impl Market {
             started: env.now(),
             finished: env.now(),
             build: None,
+            evidence: None,
         };
         let envelope = worker.key.submit(env, acceptance, acceptance, work)?;
         let message = SubmitResultRequest {

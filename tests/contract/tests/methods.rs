@@ -21,10 +21,10 @@ const SCOPES: [&str; 12] = [
 /// Verbs that only read.
 const READS: [&str; 7] = ["Get", "List", "Watch", "Estimate", "Quote", "Search", "Suggest"];
 /// Writes that need no request_id, each for a reason of its own: the token in the request is the key (refresh, logout),
-/// the escrow id, the withdrawal, the task and digest, the snapshot, or the invoice is the key, what is set is the key (the
+/// the escrow id, the withdrawal, the task and digest (statements, evidence), the snapshot, or the invoice is the key, what is set is the key (the
 /// switch of payouts, the fee of an account from a moment on), or nothing of ours changes (exchange, outside invoice, an index that is
 /// built anew).
-const KEYED_OTHERWISE: [&str; 15] = [
+const KEYED_OTHERWISE: [&str; 16] = [
     "RefreshSession",
     "Logout",
     "ExchangeApiKey",
@@ -33,6 +33,7 @@ const KEYED_OTHERWISE: [&str; 15] = [
     "RefundEscrow",
     "SecureEscrow",
     "AppendStatement",
+    "SubmitTeeEvidence",
     "AppendLiabilities",
     "PausePayouts",
     "ReturnWithdrawal",

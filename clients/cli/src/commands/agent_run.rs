@@ -8,13 +8,14 @@ use std::time::Duration;
 use clap::Args;
 use poa_sdk::api::auth::ListAgentVersionsRequest;
 use poa_sdk::receipts::Digest;
+use poa_sdk::receipts::tee::MAX_EVIDENCE_BYTES;
 use poa_sdk::worker::{Handler, Job, Output, Refusal, Shutdown, Worker, WorkerConfig, WorkerEvent};
 use poa_sdk::{Build, Session, rfc3339, system_env};
 use serde_json::{Value as Json, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::agent::{find, load_key};
-use crate::app::{App, MAX_INLINE_BYTES};
+use crate::app::{App, MAX_INLINE_BYTES, read_file};
 use crate::failure::{Exit, Failure};
 use crate::output::{Out, one_line};
 use crate::runner::{CommandSpec, environment, run as run_command};
@@ -57,7 +58,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     trust_root: Option<PathBuf>,
     /// What to run for each task: input on standard input, result on standard output. It sees PATH, HOME, LANG, TZ, TERM,
-    /// POA_TASK_ID, POA_TASK_TITLE and POA_CAPABILITY. A failure gives the claim back with its last line of standard error.
+    /// POA_TASK_ID, POA_TASK_TITLE and POA_CAPABILITY; with --build-version also POA_ACCEPTANCE and POA_AGENT_KEY (hexadecimal: what a
+    /// trusted execution environment vouches for, with the result) and POA_EVIDENCE_FILE, where it may write the evidence. A failure gives the claim back with its last line of standard error.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -68,8 +70,17 @@ const MAX_VERSIONS: usize = 10_000;
 /// Runs the command for each task.
 struct CommandHandler {
     spec: CommandSpec,
+    /// Whether receipts name a build, without which evidence is of nothing.
+    names_build: bool,
     media_type: String,
     out: Out,
+}
+
+/// A folder of its own for one task's evidence.
+struct EvidencePlace {
+    /// Removed with everything in it.
+    _folder: tempfile::TempDir,
+    path: String,
 }
 
 pub(crate) async fn run(app: &App, args: RunArgs) -> Result<(), Failure> {
@@ -105,14 +116,15 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Result<(), Failure> {
         environment: environment(std::env::vars_os(), &args.pass_env),
     };
     let out = app.out;
-    let handler = CommandHandler { spec, media_type: args.media_type, out };
+    let names_build = config.build.is_some();
+    let handler = CommandHandler { spec, names_build, media_type: args.media_type, out };
     let worker = Worker::new(session, key, config, handler, move |event| report(out, &event)).await?;
     stop_on_signals(&worker.shutdown(), out)?;
     Ok(worker.run().await?)
 }
 
 /// The build of a version that the agent has published.
-async fn published(session: &Session, agent_id: &str, version: &str) -> Result<Build, Failure> {
+pub(super) async fn published(session: &Session, agent_id: &str, version: &str) -> Result<Build, Failure> {
     let versions = paging::collect(MAX_VERSIONS, |page_size, page_token| async move {
         let request = ListAgentVersionsRequest { page_size, page_token, agent_id: agent_id.to_owned() };
         let page = session.agent_versions(request).await?;
@@ -148,6 +160,33 @@ fn stop_on_signals(shutdown: &Shutdown, out: Out) -> Result<(), Failure> {
     Ok(())
 }
 
+// === impl EvidencePlace ===
+
+impl EvidencePlace {
+    fn new() -> Result<Self, Refusal> {
+        let unusable = |problem: &dyn std::fmt::Display| {
+            Refusal::new(format!("no place for the evidence of a trusted execution environment: {problem}"))
+        };
+        let folder =
+            tempfile::Builder::new().prefix("poa-evidence-").tempdir().map_err(|error| unusable(&error))?;
+        let path = folder.path().join("evidence.json");
+        let path = path.to_str().ok_or_else(|| unusable(&"its path is not UTF-8"))?.to_owned();
+        Ok(Self { _folder: folder, path })
+    }
+
+    /// What the command wrote, if it did.
+    fn read(self) -> Result<Option<Vec<u8>>, Refusal> {
+        let path = std::path::Path::new(&self.path);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let evidence = read_file(path, MAX_EVIDENCE_BYTES);
+        Ok(Some(
+            evidence.map_err(|failure| Refusal::new(format!("POA_EVIDENCE_FILE: {}", failure.message())))?,
+        ))
+    }
+}
+
 impl Handler for CommandHandler {
     async fn handle(&self, job: Job) -> Result<Output, Refusal> {
         let out = self.out;
@@ -162,13 +201,23 @@ impl Handler for CommandHandler {
         };
         // A title with a NUL byte cannot be a variable.
         let title = one_line(&job.task.title);
-        let variables = [
+        let (acceptance, agent_key) = (job.acceptance.to_string(), hex::encode(job.agent_key.as_bytes()));
+        let mut variables = vec![
             ("POA_TASK_ID", task_id.as_str()),
             ("POA_TASK_TITLE", title.as_str()),
             ("POA_CAPABILITY", job.task.capability.as_str()),
         ];
+        let place = if self.names_build { Some(EvidencePlace::new()?) } else { None };
+        if let Some(place) = &place {
+            variables.extend([
+                ("POA_ACCEPTANCE", acceptance.as_str()),
+                ("POA_AGENT_KEY", agent_key.as_str()),
+                ("POA_EVIDENCE_FILE", place.path.as_str()),
+            ]);
+        }
         let bytes = run_command(&self.spec, &variables, job.input, &job.cancel, on_line).await?;
-        Ok(Output { bytes, media_type: self.media_type.clone() })
+        let evidence = place.map_or(Ok(None), EvidencePlace::read)?;
+        Ok(Output { evidence, ..Output::new(bytes, self.media_type.clone()) })
     }
 }
 

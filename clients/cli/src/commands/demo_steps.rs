@@ -210,10 +210,7 @@ pub(super) async fn move_out(owner: &Party, earned_msat: i64) -> Result<Option<W
 impl Handler for WordStatistics {
     async fn handle(&self, job: Job) -> Result<Output, Refusal> {
         let text = std::str::from_utf8(&job.input).map_err(|_| Refusal::new("the input is not UTF-8"))?;
-        Ok(Output {
-            bytes: statistics(text).to_string().into_bytes(),
-            media_type: "application/json".to_owned(),
-        })
+        Ok(Output::new(statistics(text).to_string(), "application/json"))
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Feed(args) => work::feed(app, args).await,
         Command::Claim(args) => Box::pin(work::claim(app, args)).await,
         Command::Submit(args) => Box::pin(work::submit(app, args)).await,
+        Command::ReportData(args) => Box::pin(work::report_data(app, args)).await,
         Command::Release(args) => work::release(app, args).await,
         Command::Watch(args) => task::watch(app, args).await,
         Command::Task(command) => task::run(app, command).await,

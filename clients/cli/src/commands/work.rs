@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use futures_util::StreamExt as _;
 use poa_sdk::api::task::ClosedTask;
+use poa_sdk::receipts::Digest;
+use poa_sdk::receipts::tee::{MAX_EVIDENCE_BYTES, ReportData};
 use poa_sdk::worker::{self, Output};
 use poa_sdk::{FeedFilter, FeedUpdate};
+use serde_json::json;
 
 use super::agent::{find, load_key};
+use super::agent_run::published;
 use super::deposit::WATCH_PATIENCE;
 use crate::app::{App, MAX_INLINE_BYTES, read_file, write_file};
 use crate::failure::{Exit, Failure};
@@ -72,6 +76,21 @@ pub(crate) struct SubmitArgs {
     /// The key that signed the claim [default: agent.pem in the profile's folder].
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// The published version that made the result: the receipt names its build, and so shows more than the key alone.
+    #[arg(long, value_name = "NAME")]
+    build_version: Option<String>,
+    /// The evidence of the trusted execution environment that made the result, for the report data of `poa report-data`.
+    #[arg(long, value_name = "FILE", requires = "build_version")]
+    evidence: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportDataArgs {
+    /// `task_…`, claimed.
+    task_id: String,
+    /// The result; `-` is standard input. Up to 128 KiB.
+    #[arg(long, value_name = "FILE")]
+    result: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -150,7 +169,10 @@ fn inline_input(task: &poa_sdk::api::task::Task) -> Vec<u8> {
 
 pub(crate) async fn submit(app: &App, args: SubmitArgs) -> Result<(), Failure> {
     let key = load_key(app, args.key)?;
-    let output = Output { bytes: read_file(&args.result, MAX_INLINE_BYTES)?, media_type: args.media_type };
+    let mut output = Output::new(read_file(&args.result, MAX_INLINE_BYTES)?, args.media_type);
+    if let Some(evidence) = &args.evidence {
+        output.evidence = Some(read_file(evidence, MAX_EVIDENCE_BYTES)?);
+    }
     let session = app.session()?;
     if let Some(agent) = args.agent {
         let holder = session.task(&args.task_id).await?.claim.map(|claim| claim.agent_id);
@@ -160,8 +182,25 @@ pub(crate) async fn submit(app: &App, args: SubmitArgs) -> Result<(), Failure> {
             return Err(Failure::new(Exit::Refused, message));
         }
     }
-    let task = worker::submit(&session, &key, &args.task_id, output, None).await?;
+    let build = match &args.build_version {
+        Some(version) => {
+            let agent = worker::acceptance(&session, &args.task_id).await?;
+            let agent = agent.body().as_terms_accepted().map(|accepted| accepted.agent.to_string());
+            Some(published(&session, &agent.unwrap_or_default(), version).await?)
+        }
+        None => None,
+    };
+    let task = worker::submit(&session, &key, &args.task_id, output, None, build).await?;
     app.out.show(&task, || super::hire::step(&task))
+}
+
+/// What the hardware is to sign: it binds the evidence to the claim, the result and the agent's key.
+pub(crate) async fn report_data(app: &App, args: ReportDataArgs) -> Result<(), Failure> {
+    let output = Digest::of(&read_file(&args.result, MAX_INLINE_BYTES)?);
+    let acceptance = worker::acceptance(&app.session()?, &args.task_id).await?;
+    let data = ReportData::of(&acceptance.digest(), &output, &acceptance.context().signer);
+    let bytes = hex::encode(data.as_bytes());
+    app.out.either(|| json!({ "report_data": bytes }), || bytes.clone())
 }
 
 pub(crate) async fn release(app: &App, args: ReleaseArgs) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use poa_proto::attestation::v1::{
     Attestation, GetAttestationRequest, GetCheckpointRequest, GetConsistencyProofRequest,
     GetConsistencyProofResponse, GetInclusionProofRequest, GetInclusionProofResponse, GetLogEntriesRequest,
     GetLogEntriesResponse, GetReceiptBundleRequest, GetReceiptBundleResponse, GetReputationRequest,
-    GetTileRequest, ListAttestationsRequest, Reputation,
+    GetTileRequest, ListAttestationsRequest, Reputation, SubmitTeeEvidenceRequest,
 };
 
 use super::{given, unary};
@@ -46,6 +46,14 @@ impl Session {
     pub async fn receipt(&self, task_id: &str) -> Result<GetReceiptBundleResponse, Error> {
         let request = GetReceiptBundleRequest { task_id: task_id.to_owned() };
         unary!(self, read, AttestationServiceClient, get_receipt_bundle, request)
+    }
+
+    /// Hands in the evidence of a trusted execution environment that the last submission of a task names by its SHA-256, and
+    /// answers with the level that the receipt shows now. The same again changes nothing.
+    pub async fn submit_tee_evidence(&self, task_id: &str, evidence: &[u8]) -> Result<String, Error> {
+        let request = SubmitTeeEvidenceRequest { task_id: task_id.to_owned(), evidence: evidence.to_vec() };
+        let answer = unary!(self, read, AttestationServiceClient, submit_tee_evidence, request)?;
+        Ok(answer.trust_level)
     }
 }
 

@@ -25,7 +25,7 @@ struct Told;
 impl Handler for Told {
     async fn handle(&self, job: Job) -> Result<Output, Refusal> {
         match job.task.title.as_str() {
-            "count" => Ok(Output { bytes: b"2".to_vec(), media_type: "text/plain".to_owned() }),
+            "count" => Ok(Output::new(*b"2", "text/plain")),
             "panic" => panic!("told to"),
             "hang" => {
                 job.cancel.cancelled().await;

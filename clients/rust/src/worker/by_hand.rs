@@ -4,13 +4,13 @@ use futures_util::StreamExt as _;
 use poa_common::Timestamp;
 use poa_proto::auth::v1::Agent;
 use poa_proto::task::v1::{ClaimTaskRequest, Content as Body, OpenTask, SubmitResultRequest, Task, content};
-use proof_of_agent::{Content, Envelope, Kind, Statement, TrustRoot};
+use proof_of_agent::{Content, Digest, Envelope, Kind, Statement, TrustRoot};
 
 use super::{Output, terms};
 use crate::calls::{FeedFilter, FeedUpdate};
 use crate::client::Session;
 use crate::error::Error;
-use crate::key::{AgentKey, SigningError, WorkDone};
+use crate::key::{AgentKey, Build, SigningError, WorkDone};
 use crate::stream::Patience;
 
 /// How long the feed's snapshot may take.
@@ -56,27 +56,32 @@ async fn find_open(session: &Session, agent: &Agent, task_id: &str) -> Result<Op
     Ok(None)
 }
 
-/// Submits the result of a claimed task with a signed receipt. The work counts from the acceptance where `started` is
-/// not given.
+/// The acceptance of the claim that a task is under now.
+pub async fn acceptance(session: &Session, task_id: &str) -> Result<Statement, Error> {
+    accepted(&statements(session, task_id).await?).cloned()
+}
+
+/// Submits the result of a claimed task with a signed receipt, and its evidence, if it has one. The work counts from the
+/// acceptance where `started` is not given.
 pub async fn submit(
     session: &Session,
     key: &AgentKey,
     task_id: &str,
     output: Output,
     started: Option<Timestamp>,
+    build: Option<Build>,
 ) -> Result<Task, Error> {
     let chain = statements(session, task_id).await?;
-    let acceptance = chain.iter().rfind(|statement| statement.kind() == Kind::TermsAccepted);
-    let (Some(acceptance), Some(last)) = (acceptance, chain.last()) else {
-        return Err(Error::Contract("the task has no claim: claim it first".to_owned()));
-    };
+    let acceptance = accepted(&chain)?;
+    let last = chain.last().unwrap_or(acceptance);
     let accepted_time = acceptance.body().as_terms_accepted().map(|accepted| accepted.accepted_time);
     let now = session.client().env().now();
     let work = WorkDone {
         output: Content::of(&output.bytes, output.media_type.clone()),
         started: started.or(accepted_time).unwrap_or(now),
         finished: now,
-        build: None,
+        build,
+        evidence: output.evidence.as_deref().map(Digest::of),
     };
     let envelope = key.submit(session.client().env(), acceptance, last, work)?;
     let body = Body { media_type: output.media_type, body: Some(content::Body::Inline(output.bytes)) };
@@ -86,7 +91,16 @@ pub async fn submit(
         result: Some(body),
         submission: envelope.to_json(),
     };
-    session.submit_result(request).await
+    let task = session.submit_result(request).await?;
+    if let Some(evidence) = output.evidence {
+        session.submit_tee_evidence(task_id, &evidence).await?;
+    }
+    Ok(task)
+}
+
+fn accepted(chain: &[Statement]) -> Result<&Statement, Error> {
+    let acceptance = chain.iter().rfind(|statement| statement.kind() == Kind::TermsAccepted);
+    acceptance.ok_or_else(|| Error::Contract("the task has no claim: claim it first".to_owned()))
 }
 
 /// The verified statements of a task's chain, in order.

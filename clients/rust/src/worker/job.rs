@@ -7,7 +7,7 @@ use poa_common::Timestamp;
 use poa_proto::task::v1::{
     ClaimTaskRequest, Content as Body, OpenTask, ReleaseClaimRequest, SubmitResultRequest, Task, content,
 };
-use proof_of_agent::{Content, Statement};
+use proof_of_agent::{Content, Digest, Statement};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Code;
@@ -127,7 +127,14 @@ impl<H: Handler> Claimed<H> {
     /// Runs the handler, with the lease kept alive beside it.
     async fn work(&self, input: Vec<u8>, media_type: String) -> Result<Output, Ended> {
         let cancel = CancellationToken::new();
-        let job = Job { task: self.open.clone(), input, media_type, cancel: cancel.clone() };
+        let job = Job {
+            task: self.open.clone(),
+            input,
+            media_type,
+            acceptance: self.acceptance.digest(),
+            agent_key: self.acceptance.context().signer,
+            cancel: cancel.clone(),
+        };
         let shared = Arc::clone(&self.shared);
         // A task of its own, so that a panic in the handler ends this job alone.
         let mut handler =
@@ -188,6 +195,7 @@ impl<H: Handler> Claimed<H> {
             started,
             finished: env.now(),
             build: self.shared.config.build.clone(),
+            evidence: output.evidence.as_deref().map(Digest::of),
         };
         let envelope = self.shared.key.submit(env, &self.acceptance, &self.acceptance, work)?;
         let request = SubmitResultRequest {
@@ -201,8 +209,22 @@ impl<H: Handler> Claimed<H> {
         };
         let session = &self.shared.session;
         let task = insist(env, HAND_IN_WITHIN, || session.submit_result(request.clone())).await?;
+        if let Some(evidence) = output.evidence {
+            self.show_evidence(&task.task_id, &evidence).await;
+        }
         let state = task.state().as_str_name().trim_start_matches("STATE_").to_owned();
         Ok(WorkerEvent::Submitted { task_id: task.task_id, output_bytes, output_sha256, state })
+    }
+
+    /// Hands in the evidence that the receipt names. The work is done and paid for without it: where it is not taken, the
+    /// receipt shows less.
+    async fn show_evidence(&self, task_id: &str, evidence: &[u8]) {
+        let session = &self.shared.session;
+        let show = || session.submit_tee_evidence(task_id, evidence);
+        if let Err(error) = insist(session.client().env(), OUTCOME_WITHIN, show).await {
+            let error = format!("the evidence for {task_id} was not taken: {error}");
+            self.shared.report(WorkerEvent::Trouble { error });
+        }
     }
 
     async fn give_back(&self, reason: String) {
@@ -270,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_oversized_result_is_refused_before_it_is_sent() {
-        let output = |length| Output { bytes: vec![0; length], media_type: String::new() };
+        let output = |length| Output::new(vec![0; length], "");
         assert!(finish(Ok(Ok(output(MAX_INLINE_BYTES)))).is_ok());
         assert!(matches!(finish(Ok(Ok(output(MAX_INLINE_BYTES + 1)))), Err(Ended::Refused(_))));
     }

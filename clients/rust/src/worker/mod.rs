@@ -21,12 +21,12 @@ use poa_common::AgentId;
 use poa_proto::auth::v1::Agent;
 use poa_proto::auth::v1::agent::State;
 use poa_proto::task::v1::{ClaimNextTaskRequest, OpenTask};
-use proof_of_agent::TrustRoot;
+use proof_of_agent::{DidKey, Digest, TrustRoot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-pub use by_hand::{claim, submit};
+pub use by_hand::{acceptance, claim, submit};
 pub use event::WorkerEvent;
 
 use board::Board;
@@ -53,6 +53,11 @@ pub struct Job {
     pub input: Vec<u8>,
     /// The input's media type.
     pub media_type: String,
+    /// The digest of the signed acceptance. A trusted execution environment vouches for it, for the result's SHA-256 and for
+    /// `agent_key` together: docs/protocol/tee.md, section 3.
+    pub acceptance: Digest,
+    /// The key that signs the receipt.
+    pub agent_key: DidKey,
     /// Cancelled when the claim is lost or the agent must stop at once: finish within a few seconds, with an error.
     pub cancel: CancellationToken,
 }
@@ -64,6 +69,8 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// Its media type.
     pub media_type: String,
+    /// The evidence of the trusted execution environment that made it, if one did: the file of docs/protocol/tee.md.
+    pub evidence: Option<Vec<u8>>,
 }
 
 /// Why there is no result, for the people who read the task.
@@ -122,6 +129,15 @@ struct Shared<H> {
     agent: Agent,
     handler: H,
     on_event: Box<dyn Fn(WorkerEvent) + Send + Sync>,
+}
+
+// === impl Output ===
+
+impl Output {
+    /// A result without evidence.
+    pub fn new(bytes: impl Into<Vec<u8>>, media_type: impl Into<String>) -> Self {
+        Self { bytes: bytes.into(), media_type: media_type.into(), evidence: None }
+    }
 }
 
 // === impl Refusal ===

@@ -71,6 +71,12 @@ impl Check for crate::attestation::v1::ListAttestationsRequest {
         found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
     }
 }
+impl Check for crate::attestation::v1::SubmitTeeEvidenceRequest {
+    fn check(&self, path: &str, found: &mut Found) {
+        found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
+        found.length(path, "evidence", (&self.evidence).len(), 0, 245760, true);
+    }
+}
 impl Check for crate::attestation::v1::WatchAttestationEventsRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.length(path, "cursor", (&self.cursor).len(), 0, 64, false);

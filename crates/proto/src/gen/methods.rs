@@ -35,6 +35,17 @@ pub static METHODS: &[Method] = &[
         mutation: false,
     },
     Method {
+        path: "/poa.attestation.v1.AttestationService/SubmitTeeEvidence",
+        audience: Audience::Public,
+        scope: "work.write",
+        anonymous: false,
+        cost: 10,
+        deadline_ms: 10000,
+        callers: &[],
+        server_streaming: false,
+        mutation: false,
+    },
+    Method {
         path: "/poa.attestation.v1.AttestationService/GetCheckpoint",
         audience: Audience::Public,
         scope: "",

@@ -274,6 +274,26 @@ pub struct GetTileResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
+/// Hands in evidence.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubmitTeeEvidenceRequest {
+    /// `task_…`.
+    #[prost(string, tag = "1")]
+    pub task_id: ::prost::alloc::string::String,
+    /// The file that docs/protocol/tee.md describes, byte for byte: at most 240 KiB, so that it fits a message.
+    #[prost(bytes = "vec", tag = "2")]
+    pub evidence: ::prost::alloc::vec::Vec<u8>,
+}
+/// The evidence holds, and is kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubmitTeeEvidenceResponse {
+    /// `task_…`.
+    #[prost(string, tag = "1")]
+    pub task_id: ::prost::alloc::string::String,
+    /// What the receipt shows of the run from now on: `L3`, or `L0` where the version names no source.
+    #[prost(string, tag = "2")]
+    pub trust_level: ::prost::alloc::string::String,
+}
 /// Asks for a reputation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetReputationRequest {
@@ -478,6 +498,30 @@ pub mod attestation_service_client {
                 .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "GetReceiptBundle"));
             self.inner.unary(req, path, codec).await
         }
+        /// Hands in the evidence of a trusted execution environment that the task's last WorkSubmitted names by its digest
+        /// (docs/protocol/tee.md). It is verified before it is taken: as of when the result was received, under the platform's trust root,
+        /// for a version of the agent that was published before the result. From then on the task's receipt carries it. Only for the
+        /// account that is paid.
+        /// Idempotent: the task and the digest of the evidence are the key.
+        /// Errors: FIELDS_INVALID (says which check failed), RESOURCE_NOT_FOUND, CHAIN_MISMATCH (`teeEvidenceDigest`: the last submission
+        /// names none, or another one; `agentVersion`: its build was not published before). CLI: `poa submit --evidence`.
+        pub async fn submit_tee_evidence(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SubmitTeeEvidenceRequest>,
+        ) -> std::result::Result<tonic::Response<super::SubmitTeeEvidenceResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/poa.attestation.v1.AttestationService/SubmitTeeEvidence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("poa.attestation.v1.AttestationService", "SubmitTeeEvidence"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The log's newest signed checkpoint, with the signatures of the witnesses that have seen it; where witnesses are asked for,
         /// the newest one that enough of them have seen.
         /// Idempotent: a read.
@@ -627,6 +671,17 @@ pub mod attestation_service_server {
             &self,
             request: tonic::Request<super::GetReceiptBundleRequest>,
         ) -> std::result::Result<tonic::Response<super::GetReceiptBundleResponse>, tonic::Status>;
+        /// Hands in the evidence of a trusted execution environment that the task's last WorkSubmitted names by its digest
+        /// (docs/protocol/tee.md). It is verified before it is taken: as of when the result was received, under the platform's trust root,
+        /// for a version of the agent that was published before the result. From then on the task's receipt carries it. Only for the
+        /// account that is paid.
+        /// Idempotent: the task and the digest of the evidence are the key.
+        /// Errors: FIELDS_INVALID (says which check failed), RESOURCE_NOT_FOUND, CHAIN_MISMATCH (`teeEvidenceDigest`: the last submission
+        /// names none, or another one; `agentVersion`: its build was not published before). CLI: `poa submit --evidence`.
+        async fn submit_tee_evidence(
+            &self,
+            request: tonic::Request<super::SubmitTeeEvidenceRequest>,
+        ) -> std::result::Result<tonic::Response<super::SubmitTeeEvidenceResponse>, tonic::Status>;
         /// The log's newest signed checkpoint, with the signatures of the witnesses that have seen it; where witnesses are asked for,
         /// the newest one that enough of them have seen.
         /// Idempotent: a read.
@@ -852,6 +907,47 @@ pub mod attestation_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetReceiptBundleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/poa.attestation.v1.AttestationService/SubmitTeeEvidence" => {
+                    #[allow(non_camel_case_types)]
+                    struct SubmitTeeEvidenceSvc<T: AttestationService>(pub Arc<T>);
+                    impl<T: AttestationService> tonic::server::UnaryService<super::SubmitTeeEvidenceRequest>
+                        for SubmitTeeEvidenceSvc<T>
+                    {
+                        type Response = super::SubmitTeeEvidenceResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SubmitTeeEvidenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::submit_tee_evidence(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SubmitTeeEvidenceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

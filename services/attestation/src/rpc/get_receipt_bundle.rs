@@ -74,6 +74,10 @@ pub(super) async fn handle(
     let mut bundle = Bundle::new(service.keys.network(), task, entries, checkpoint.note);
     bundle.key_events = notices.proved(&notices.key_events, size, &nodes)?;
     bundle.agent_version = notices.proved(notices.version.as_slice(), size, &nodes)?.pop();
+    // Of no published version it shows nothing, and a verifier refuses it.
+    if let Some(digest) = agent.evidence.filter(|_| bundle.agent_version.is_some()) {
+        bundle.tee_evidence = store::evidence::find(service.db.read(), task, digest).await?;
+    }
     Ok(GetReceiptBundleResponse {
         bundle: bundle.to_json().map_err(Error::bug)?,
         logged,
@@ -81,10 +85,11 @@ pub(super) async fn handle(
     })
 }
 
-/// The agent that a receipt is about, and the build that it names.
+/// The agent that a receipt is about, and the build and the evidence that it names.
 struct Agent {
     id: Option<AgentId>,
     build: Option<Digest>,
+    evidence: Option<Digest>,
 }
 
 /// What the log says of that agent.
@@ -98,9 +103,11 @@ struct Notices {
 impl Agent {
     fn of(statements: &[Statement], path: &[usize]) -> Self {
         let bodies = || path.iter().rev().map(|place| statements[*place].body());
+        let work = bodies().find_map(|body| body.as_work_submitted());
         Self {
             id: bodies().find_map(|body| body.as_terms_accepted()).map(|accepted| accepted.agent),
-            build: bodies().find_map(|body| body.as_work_submitted()).and_then(|work| work.build_digest),
+            build: work.and_then(|work| work.build_digest),
+            evidence: work.and_then(|work| work.tee_evidence_digest),
         }
     }
 

@@ -12,6 +12,7 @@ mod get_receipt_bundle;
 mod get_reputation;
 mod get_tile;
 mod list_attestations;
+mod submit_tee_evidence;
 mod watch_attestation_events;
 
 use std::sync::Arc;
@@ -27,8 +28,8 @@ use poa_proto::attestation::v1::{
     GetConsistencyProofRequest, GetConsistencyProofResponse, GetInclusionProofRequest,
     GetInclusionProofResponse, GetLogEntriesRequest, GetLogEntriesResponse, GetReceiptBundleRequest,
     GetReceiptBundleResponse, GetReputationRequest, GetReputationResponse, GetTileRequest, GetTileResponse,
-    ListAttestationsRequest, ListAttestationsResponse, WatchAttestationEventsRequest,
-    WatchAttestationEventsResponse,
+    ListAttestationsRequest, ListAttestationsResponse, SubmitTeeEvidenceRequest, SubmitTeeEvidenceResponse,
+    WatchAttestationEventsRequest, WatchAttestationEventsResponse,
 };
 use poa_storage::Database;
 use poa_storage::batch::Handle;
@@ -137,6 +138,13 @@ impl AttestationService for Service {
         request: Request<GetReceiptBundleRequest>,
     ) -> Result<Response<GetReceiptBundleResponse>, Status> {
         answer(get_receipt_bundle::handle(self, request).await)
+    }
+
+    async fn submit_tee_evidence(
+        &self,
+        request: Request<SubmitTeeEvidenceRequest>,
+    ) -> Result<Response<SubmitTeeEvidenceResponse>, Status> {
+        answer(submit_tee_evidence::handle(self, request).await)
     }
 
     async fn get_checkpoint(

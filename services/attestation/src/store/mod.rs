@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod chains;
 pub(crate) mod checkpoints;
+pub(crate) mod evidence;
 pub(crate) mod log;
 pub(crate) mod notices;
 pub(crate) mod requesters;

@@ -4,7 +4,7 @@
 //! two different things under one name. So the last checkpoint is kept in a file that is not in that backup, and each start
 //! compares.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use proof_of_agent::{Checkpoint, Digest};
@@ -76,12 +76,15 @@ impl Kept {
     }
 }
 
-/// The file holds the old note or the new one, whenever the process dies.
+/// The file holds the old note or the new one, whenever the process dies or the machine stops.
 fn replace(path: &Path, note: &str) -> io::Result<()> {
-    // Replicas on one machine keep the same file.
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    std::fs::write(&part, note)?;
-    std::fs::rename(part, path)
+    // Replicas keep the same file, and in containers all of them have the same process id.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut part = tempfile::NamedTempFile::new_in(folder)?;
+    part.write_all(note.as_bytes())?;
+    part.as_file().sync_data()?;
+    part.persist(path)?;
+    Ok(())
 }
 
 /// Whether the log may go on from a database that ends at `stored`. `root_at` is its root at the size that was kept, if it reaches

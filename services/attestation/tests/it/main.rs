@@ -17,4 +17,5 @@ mod reads;
 mod refusals;
 mod server;
 mod start;
+mod tee_evidence;
 mod witnesses;

@@ -15,7 +15,7 @@ use poa_common::{AccountId, Env, Network};
 use poa_proto::attestation::v1::attestation_internal_service_client::AttestationInternalServiceClient;
 use poa_proto::attestation::v1::attestation_service_client::AttestationServiceClient;
 use poa_storage::DatabaseConfig;
-use proof_of_agent::TrustRoot;
+use proof_of_agent::{TrustRoot, Trusted};
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -144,15 +144,26 @@ impl Deployment {
         AttestationServiceClient::new(channel).max_decoding_message_size(16 * 1_024 * 1_024)
     }
 
-    /// A request in the name of an account.
+    /// Another trust root takes the place of the one that was made with the keys.
+    pub(crate) fn trust(&mut self, trusted: Trusted) {
+        self.trust_root = TrustRoot::of(trusted).unwrap();
+        std::fs::write(self.keys.path().join("trust-root.json"), self.trust_root.to_json().unwrap()).unwrap();
+    }
+
+    /// A request in the name of an account, to read its tasks.
     pub(crate) fn signed_in<T>(&self, account: AccountId, message: T) -> Request<T> {
+        self.signed_in_for(account, "tasks.read", message)
+    }
+
+    /// A request in the name of an account, with a scope.
+    pub(crate) fn signed_in_for<T>(&self, account: AccountId, scope: &str, message: T) -> Request<T> {
         let key = keyring::signing_key(&self.keys.path().join("jwt.key"), &self.env).unwrap();
         let now = self.env.now().unix_timestamp();
         let claims = AccessClaims {
             iss: "auth".to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: account,
-            scope: "tasks.read".to_owned(),
+            scope: scope.to_owned(),
             agent: None,
             sid: None,
             iat: now,

@@ -270,6 +270,7 @@ impl Pair {
             started: now,
             finished: now,
             build: None,
+            evidence: None,
         };
         let envelope = self.key.submit(&self.env, acceptance, acceptance, work).expect("a result to sign");
         let request = SubmitResultRequest {

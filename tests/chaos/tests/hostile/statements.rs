@@ -318,8 +318,13 @@ async fn try_submit(person: &Person, task: &Task, result: &[u8], receipt: Vec<u8
 
 fn receipt(key: &AgentKey, acceptance: &Statement, result: &[u8]) -> Envelope {
     let now = system_env().now();
-    let work =
-        WorkDone { output: Content::of(result, "text/plain"), started: now, finished: now, build: None };
+    let work = WorkDone {
+        output: Content::of(result, "text/plain"),
+        started: now,
+        finished: now,
+        build: None,
+        evidence: None,
+    };
     key.submit(&system_env(), acceptance, acceptance, work).expect("a receipt")
 }
 

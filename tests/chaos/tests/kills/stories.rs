@@ -345,6 +345,7 @@ async fn submit(market: &Market, task: &Task, claim: &Statement) -> Result<(), S
         started: env.now(),
         finished: env.now(),
         build: None,
+        evidence: None,
     };
     let envelope = market.key.submit(env, claim, claim, work).map_err(|error| error.to_string())?;
     let request = SubmitResultRequest {

@@ -183,8 +183,8 @@ impl Market {
     pub(crate) async fn work(&self, id: &str) {
         let claimed = worker::claim(&self.bob, &self.key, &self.agent, &self.trust_root, id).await.unwrap();
         assert_eq!(claimed.unwrap().state(), State::Claimed);
-        let output = Output { bytes: b"sats".to_vec(), media_type: MEDIA_TYPE.to_owned() };
-        worker::submit(&self.bob, &self.key, id, output, None).await.unwrap();
+        let output = Output::new(*b"sats", MEDIA_TYPE);
+        worker::submit(&self.bob, &self.key, id, output, None, None).await.unwrap();
         self.task_becomes(id, State::Submitted).await;
     }
 

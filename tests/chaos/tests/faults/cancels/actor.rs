@@ -276,7 +276,7 @@ impl Actor {
         }
         let now = system_env().now();
         let output = receipts::Content::of(b"done", "text/plain");
-        let work = WorkDone { output, started: now, finished: now, build: None };
+        let work = WorkDone { output, started: now, finished: now, build: None, evidence: None };
         let envelope =
             self.key.submit(&system_env(), acceptance, acceptance, work).expect("a result to sign");
         Some(Call::Submit(SubmitResultRequest {

@@ -209,8 +209,8 @@ impl Person {
 
     /// Submits a result of a claimed task.
     pub(crate) async fn finish(&self, task_id: &str, result: &[u8]) -> Result<Task, Error> {
-        let output = Output { bytes: result.to_vec(), media_type: "text/plain".to_owned() };
-        submit(&self.session, &self.key, task_id, output, None).await
+        let output = Output::new(result, "text/plain");
+        submit(&self.session, &self.key, task_id, output, None, None).await
     }
 }
 

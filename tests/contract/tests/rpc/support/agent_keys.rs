@@ -1,9 +1,11 @@
 //! What an agent's keys sign for the requests that are about them.
 
+use std::path::Path;
+
 use poa_proto::auth::v1 as auth;
-use poa_sdk::AgentKey;
-use poa_sdk::receipts::notice::{KeyChange, KeyReason};
+use poa_sdk::receipts::notice::{KeyChange, KeyReason, TeeMeasurement};
 use poa_sdk::receipts::{AgentVersion, Digest, TrustRoot};
+use poa_sdk::{AgentKey, Build};
 
 use super::story::word;
 use super::world::World;
@@ -20,17 +22,32 @@ pub(crate) fn change(agent: &auth::Agent, key: &AgentKey, new: Option<&AgentKey>
     }
 }
 
+pub(super) fn trust_root(path: &Path) -> TrustRoot {
+    TrustRoot::from_json(&std::fs::read(path).expect("a trust root")).expect("a trust root")
+}
+
 /// The signed statement of a version that has not been published.
 pub(crate) fn version(world: &World, agent: &auth::Agent, key: &AgentKey) -> Vec<u8> {
-    let file = std::fs::read(world.key("trust-root.json")).expect("a trust root");
-    let trust_root = TrustRoot::from_json(&file).expect("a trust root");
+    let build = Build { digest: Digest::of(b"a build"), source_ref: None };
+    version_of(world, agent, key, build, Vec::new())
+}
+
+/// The same of a build that was measured.
+pub(crate) fn version_of(
+    world: &World,
+    agent: &auth::Agent,
+    key: &AgentKey,
+    build: Build,
+    measurements: Vec<TeeMeasurement>,
+) -> Vec<u8> {
+    let trust_root = trust_root(&world.key("trust-root.json"));
     let version = AgentVersion {
         agent: agent.agent_id.parse().expect("an agent's id"),
         version: word(&world.env),
-        build_digest: Digest::of(b"a build"),
+        build_digest: build.digest,
         build_size: 7,
-        source_ref: None,
-        measurements: Vec::new(),
+        source_ref: build.source_ref,
+        measurements,
         published_time: world.env.now(),
     };
     let (_, envelope) = key.sign_version(&world.env, &trust_root, &version).expect("a statement");

@@ -42,7 +42,7 @@ pub(crate) async fn example(scene: &Scene, method: &'static Method) -> Example {
         "poa.escrow.v1.EscrowInternalService" => of_escrow_internal(scene, name),
         "poa.escrow.v1.EscrowAdminService" => Box::pin(of_escrow_admin(scene, name)).await,
         "poa.attestation.v1.AttestationService" | "poa.attestation.v1.AttestationInternalService" => {
-            of_attestation(scene, name)
+            Box::pin(of_attestation(scene, name)).await
         }
         "poa.search.v1.SearchService" => of_search(name),
         _ => None,
@@ -312,7 +312,7 @@ async fn of_escrow_admin(scene: &Scene, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-fn of_attestation(scene: &Scene, name: &str) -> Option<Vec<u8>> {
+async fn of_attestation(scene: &Scene, name: &str) -> Option<Vec<u8>> {
     let (world, props) = (&scene.world, &scene.world.props);
     let task_id = props.completed.task_id.clone();
     match name {
@@ -326,6 +326,9 @@ fn of_attestation(scene: &Scene, name: &str) -> Option<Vec<u8>> {
         }),
         "attestation.v1.AttestationService/GetReceiptBundle" => {
             row(&attestation::GetReceiptBundleRequest { task_id })
+        }
+        "attestation.v1.AttestationService/SubmitTeeEvidence" => {
+            row(&scene.story().evidence(&world.enclave).await)
         }
         "attestation.v1.AttestationService/GetTile" => {
             row(&attestation::GetTileRequest { path: "entries/000.p/1".to_owned() })

@@ -2,6 +2,7 @@
 
 mod agent_keys;
 pub(crate) mod contract;
+mod evidence;
 pub(crate) mod examples;
 pub(crate) mod field;
 mod status;

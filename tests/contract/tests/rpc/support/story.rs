@@ -9,8 +9,8 @@ use poa_proto::auth::v1 as auth;
 use poa_proto::escrow::v1 as escrow;
 use poa_proto::task::v1 as task;
 use poa_proto::task::v1::task::State;
-use poa_sdk::receipts::{Content, Envelope, Statement};
-use poa_sdk::{AcceptanceTerms, AgentKey, WorkDone};
+use poa_sdk::receipts::{Content, Digest, Envelope, Statement};
+use poa_sdk::{AcceptanceTerms, AgentKey, Build, WorkDone};
 use poa_testkit::eventually;
 use prost::Message;
 
@@ -20,9 +20,9 @@ const PASSWORD: &str = "correct horse battery staple";
 /// What Alice has to spend: enough for every task of every test.
 const DEPOSIT_MSAT: i64 = 10_000_000_000;
 const PRICE_MSAT: i64 = 100_000;
-const RESULT: &[u8] = b"done";
+pub(super) const RESULT: &[u8] = b"done";
 /// How long the mesh may take to go on by itself.
-const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 /// How many of each listed thing Alice has: pages of one are read.
 const LISTED: usize = 3;
 
@@ -42,7 +42,7 @@ pub(crate) struct Cast {
     pub(crate) mallory: Account,
     /// Bob's agent and its key.
     pub(crate) agent: auth::Agent,
-    key: AgentKey,
+    pub(super) key: AgentKey,
 }
 
 /// What is there when a test begins.
@@ -372,14 +372,34 @@ impl Story<'_> {
 
     /// What Bob's agent submits for a task that it holds.
     pub(crate) async fn submission(self, claimed: &task::Task) -> task::SubmitResultRequest {
+        let accepted = self.accepted(claimed).await;
+        self.submission_of(claimed, &accepted, None, None)
+    }
+
+    /// The acceptance of a task that is claimed.
+    pub(super) async fn accepted(self, claimed: &task::Task) -> Statement {
         let chain = self.chain(&claimed.task_id).await;
         let last = chain.last().expect("a chain");
         let accepted = Envelope::from_json(&last.envelope).and_then(|envelope| envelope.open());
-        let accepted: Statement = accepted.expect("a statement");
+        accepted.expect("a statement")
+    }
+
+    pub(super) fn submission_of(
+        self,
+        claimed: &task::Task,
+        accepted: &Statement,
+        build: Option<Build>,
+        evidence: Option<Digest>,
+    ) -> task::SubmitResultRequest {
         let now = self.env.now();
-        let work =
-            WorkDone { output: Content::of(RESULT, "text/plain"), started: now, finished: now, build: None };
-        let signed = self.cast.key.submit(self.env, &accepted, &accepted, work);
+        let work = WorkDone {
+            output: Content::of(RESULT, "text/plain"),
+            started: now,
+            finished: now,
+            build,
+            evidence,
+        };
+        let signed = self.cast.key.submit(self.env, accepted, accepted, work);
         task::SubmitResultRequest {
             request_id: request_id(self.env),
             task_id: claimed.task_id.clone(),
@@ -427,7 +447,7 @@ impl Story<'_> {
     }
 
     /// Waits until a task is in a state.
-    async fn reach(self, task_id: &str, state: State) -> task::Task {
+    pub(super) async fn reach(self, task_id: &str, state: State) -> task::Task {
         let request = task::GetTaskRequest { task_id: task_id.to_owned() };
         let path = "/poa.task.v1.TaskService/GetTask";
         let credentials = self.cast.alice.credentials();

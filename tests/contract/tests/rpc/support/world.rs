@@ -9,8 +9,10 @@ use poa_chassis::token::{AccessClaims, sign_access, sign_service};
 use poa_common::{Env, TypedId};
 use poa_e2e::{Deployment, PROCESSES};
 use poa_proto::{METHODS, Method};
+use poa_testkit::NitroEnclave;
 use tokio::sync::Mutex;
 
+use super::evidence;
 use super::story::{Cast, Props, Story};
 use super::wire::{Credentials, Wire, server_of};
 
@@ -39,6 +41,8 @@ pub(crate) struct World {
     /// Where each server listens: for calls, and for operators.
     pub(crate) servers: BTreeMap<&'static str, (String, String)>,
     pub(crate) env: Env,
+    /// A trusted execution environment that this mesh believes, in which Bob's agent may work.
+    pub(crate) enclave: NitroEnclave,
     pub(crate) cast: Cast,
     pub(crate) props: Props,
 }
@@ -96,17 +100,20 @@ impl Scene {
 
 impl World {
     async fn start() -> Self {
-        let deployment = Deployment::separate_with(&SETTINGS).await;
+        let (env, enclave) = (poa_sdk::system_env(), NitroEnclave::new());
+        let deployment =
+            Deployment::separate_prepared(&SETTINGS, |keys| evidence::trust_enclave(keys, &enclave, &env))
+                .await;
         let servers: BTreeMap<_, _> =
             PROCESSES.iter().filter_map(|(name, _)| Some((*name, deployment.endpoints_of(name)?))).collect();
-        let env = poa_sdk::system_env();
         let wire = Wire::new(&servers);
         let cast = Cast::assemble(&wire, &env).await;
         let props = Story { wire: &wire, env: &env, cast: &cast }.tell().await;
-        let world = Self { deployment, servers, env, cast, props };
+        let world = Self { deployment, servers, env, enclave, cast, props };
         let story = Story { wire: &wire, env: &world.env, cast: &world.cast };
         story.fees(&world.operator()).await;
         story.published(&world).await;
+        story.measured(&world).await;
         world
     }
 
