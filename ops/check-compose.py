@@ -94,6 +94,9 @@ def check_server(name, service, program):
         wrong(name, f"its database is {config['database']['url']}")
     if "lightning" in config and f"lightning:{config['lightning']['data_dir']}" not in service["volumes"]:
         wrong(name, "the simulated node's file is in no volume")
+    kept = config.get("log", {}).get("kept_checkpoint")
+    if name == "attestation" and (not kept or f"log:{Path(kept).parent}" not in service["volumes"]):
+        wrong(name, "the log's last checkpoint is kept in no volume")
     for peer, address in server["peers"].items():
         listen = services.get(peer, {}).get("environment", {}).get("POA__SERVER__LISTEN", "")
         if address != f"http://{peer}:{listen.rpartition(':')[2]}":

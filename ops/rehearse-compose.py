@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 
 KEYS = "/var/lib/proof-of-agent/keys"
 LIGHTNING = "/var/lib/proof-of-agent/lightning"
+LOG = "/var/lib/proof-of-agent/log"
 SERVER_UID = 10001
 READY_SECONDS = 60
 
@@ -105,7 +106,7 @@ class Rehearsal:
 
     def local(self, name, value):
         """A value of the environment of a container, for a process of this machine."""
-        value = str(value).replace(KEYS, str(self.folder / "keys" / name))
+        value = str(value).replace(KEYS, str(self.folder / "keys" / name)).replace(LOG, str(self.folder / "log"))
         for other in services:
             for (port_of, number) in list(self.ports):
                 if port_of == other:
@@ -116,9 +117,10 @@ class Rehearsal:
         for name in servers:
             for variable in ("POA__SERVER__LISTEN", "POA__SERVER__ADMIN_LISTEN"):
                 self.port(name, services[name]["environment"][variable].rpartition(":")[2])
-        lightning = self.folder / "lightning"
-        lightning.mkdir(mode=0o700)
-        os.chown(lightning, self.server_uid, -1)
+        lightning, log = self.folder / "lightning", self.folder / "log"
+        for folder in (lightning, log):
+            folder.mkdir(mode=0o700)
+            os.chown(folder, self.server_uid, -1)
         for name in servers:
             environment = {"POA__SERVER__KEYS_DIR": str(self.folder / "keys" / name)}
             for variable, value in services[name]["environment"].items():
