@@ -62,9 +62,23 @@ impl Deployment {
         settings: &[(&str, &str, &str)],
         links: &[(&'static str, &'static str)],
     ) -> Self {
+        Self::assemble(settings, links, |_| {}).await
+    }
+
+    /// The same with something done to the folder of the keys before any process starts.
+    pub async fn separate_prepared(settings: &[(&str, &str, &str)], prepare: impl FnOnce(&Path)) -> Self {
+        Self::assemble(settings, &[], prepare).await
+    }
+
+    async fn assemble(
+        settings: &[(&str, &str, &str)],
+        links: &[(&'static str, &'static str)],
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         let mut proxies = BTreeMap::new();
         let data = data_folder();
         initialise(data.path());
+        prepare(&data.path().join("keys"));
         let mut servers: BTreeMap<&'static str, Server> = BTreeMap::new();
         for (name, peers) in PROCESSES {
             let mut variables = vec![("POA__SERVER__KEYS_DIR".to_owned(), text(&data.path().join("keys")))];

@@ -7,5 +7,6 @@ mod guide;
 mod journey;
 mod kills;
 mod lightning;
+mod receipts;
 mod replicas;
 mod search;

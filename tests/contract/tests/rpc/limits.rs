@@ -73,6 +73,8 @@ const NOT_OF_A_BOUND: &[(&str, &str, &str)] = &[
     ("GetConsistencyProof", "first_size", "FIELDS_INVALID"),
     ("GetConsistencyProof", "second_size", "FIELDS_INVALID"),
     ("RejectResult", "criterion", "FIELDS_INVALID"),
+    // The submission names the digest of other bytes.
+    ("SubmitTeeEvidence", "evidence", "CHAIN_MISMATCH"),
     ("ClaimNextTask", "capabilities", "NO_OPEN_TASK"),
     ("ClaimNextTask", "capabilities[0]", "NO_OPEN_TASK"),
     ("ClaimNextTask", "min_payee_msat", "NO_OPEN_TASK"),
