@@ -146,20 +146,22 @@ impl Envelope {
     /// Verifies the signature of the signer that the statement names, and returns the statement. Other
     /// signatures are ignored. It does not say whether that signer may be trusted: the chain does.
     pub fn open(&self) -> Result<Statement, EnvelopeError> {
+        self.open_signed().map(|(statement, _)| statement)
+    }
+
+    /// The same, and the signature that holds: whoever needs both verifies it once. A broken one of the same signer beside it
+    /// does no harm.
+    pub fn open_signed(&self) -> Result<(Statement, &Signature), EnvelopeError> {
         self.check_type()?;
         let statement = Statement::parse(&self.payload)?;
-        self.signature_of(&statement)?;
-        Ok(statement)
+        let signature = self.signature_by(statement.context().signer, &self.payload)?;
+        Ok((statement, signature))
     }
 
-    /// The same envelope with the statement's signer's signature alone: what a log stores, so that the
-    /// signatures of others cannot make two versions of one envelope.
-    pub fn normalised(&self) -> Result<Self, EnvelopeError> {
-        let signature = self.signature_of(&self.open()?)?.clone();
-        Ok(self.with_one(signature))
-    }
-
-    pub(crate) fn with_one(&self, signature: Signature) -> Self {
+    /// The same envelope with one signature alone: what a log stores, so that the signatures of others cannot make two
+    /// versions of one envelope.
+    #[must_use]
+    pub fn with_one(&self, signature: Signature) -> Self {
         Self { signatures: vec![signature], ..self.clone() }
     }
 
@@ -178,12 +180,7 @@ impl Envelope {
         statement_digest(&self.payload)
     }
 
-    /// The signature of the statement's signer that holds. A broken one beside it does no harm.
-    pub(crate) fn signature_of(&self, statement: &Statement) -> Result<&Signature, EnvelopeError> {
-        self.signature_by(statement.context().signer, statement.payload())
-    }
-
-    /// The same of any in-toto statement.
+    /// The signature of a signer that holds over a payload.
     pub(crate) fn signature_by(&self, signer: DidKey, payload: &[u8]) -> Result<&Signature, EnvelopeError> {
         let keyid = signer.to_string();
         let mut named = self.signatures.iter().filter(|signature| signature.keyid == keyid).peekable();

@@ -203,11 +203,10 @@ impl Auditor<'_> {
         let (mut statements, mut promised) = (Vec::new(), Vec::new());
         let mut chain = Chain::new(self.root.receipt_keys()).with_arbiters(self.root.arbiter_keys());
         for entry in &bundle.entries {
-            let statement = entry.envelope.open().map_err(|error| error.to_string())?;
+            let (statement, signature) = entry.envelope.open_signed().map_err(|error| error.to_string())?;
             self.signed_by_whom_it_must_be(&statement, bundle, entry.log_index)?;
             chain.append(statement.clone()).map_err(|error| error.to_string())?;
-            let made = LogEntry::of(&entry.envelope).map_err(|error| error.to_string())?;
-            let leaf = made.with_record(entry.record).leaf_hash();
+            let leaf = LogEntry::of_signed(&statement, signature).with_record(entry.record).leaf_hash();
             promised.push(Promised { log_index: entry.log_index, leaf, proof: entry.proof.clone() });
             statements.push(statement);
         }

@@ -163,10 +163,15 @@ impl<N: Notice> NoticeStatement<N> {
     /// # Errors
     /// As [`Envelope::open`].
     pub fn open(envelope: &Envelope) -> Result<Self, EnvelopeError> {
+        Self::open_signed(envelope).map(|(statement, _)| statement)
+    }
+
+    /// The same, and the signature of that signer that holds.
+    pub(crate) fn open_signed(envelope: &Envelope) -> Result<(Self, &Signature), EnvelopeError> {
         envelope.check_type()?;
         let statement = Self::parse(envelope.payload())?;
-        statement.signature_in(envelope)?;
-        Ok(statement)
+        let signature = envelope.signature_by(statement.signer, &statement.payload)?;
+        Ok((statement, signature))
     }
 
     /// The same, and the envelope with the signature of that signer alone: what a log stores.
@@ -174,14 +179,8 @@ impl<N: Notice> NoticeStatement<N> {
     /// # Errors
     /// As [`Envelope::open`].
     pub fn open_normalised(envelope: &Envelope) -> Result<(Self, Envelope), EnvelopeError> {
-        let statement = Self::open(envelope)?;
-        let signature = statement.signature_in(envelope)?.clone();
-        Ok((statement, envelope.with_one(signature)))
-    }
-
-    /// The signature of the statement's signer that holds.
-    pub(crate) fn signature_in<'a>(&self, envelope: &'a Envelope) -> Result<&'a Signature, EnvelopeError> {
-        envelope.signature_by(self.signer, &self.payload)
+        let (statement, signature) = Self::open_signed(envelope)?;
+        Ok((statement, envelope.with_one(signature.clone())))
     }
 
     /// The exact bytes: the payload of the envelope.

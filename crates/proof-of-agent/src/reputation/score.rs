@@ -19,7 +19,7 @@ const PAIR_FEE_CAP_MSAT: u64 = 1 << 20;
 const PAIR_VERDICT_CAP: u64 = 5 * ONE;
 /// A requester counts `(BASE + min(standing, MOST)) / (BASE + MOST)`: one who has paid nobody else counts a sixth.
 const STANDING_BASE: u64 = 4;
-/// See [`STANDING_BASE`]: 2^20 msat, some 1,000 sats of fees for the work of others, count in full.
+/// See [`STANDING_BASE`]: 2^19 msat, some 524 sats of fees for the work of others, count in full.
 const STANDING_MOST: u64 = 20;
 /// Verdicts that every agent begins with: half of them good, so that one good verdict is not yet a good agent.
 const PRIOR: u64 = 2 * ONE;

@@ -4,7 +4,7 @@
 use super::Slot;
 use crate::did::DidKey;
 use crate::digest::Digest;
-use crate::dsse::{Envelope, EnvelopeError};
+use crate::dsse::{Envelope, EnvelopeError, Signature};
 use crate::notice::{Notice, NoticeStatement};
 use crate::reputation::{RECORD_BYTES, Record};
 use crate::statement::{Kind, Statement};
@@ -81,26 +81,25 @@ impl EntryKind {
 impl LogEntry {
     /// The entry of a receipt's envelope, whose signature is verified, without a record.
     pub fn of(envelope: &Envelope) -> Result<Self, EnvelopeError> {
-        Self::of_opened(envelope, &envelope.open()?)
+        let (statement, signature) = envelope.open_signed()?;
+        Ok(Self::of_signed(&statement, signature))
     }
 
-    /// The entry of an envelope that was opened already.
-    pub(crate) fn of_opened(envelope: &Envelope, statement: &Statement) -> Result<Self, EnvelopeError> {
-        let signature = envelope.signature_of(statement)?;
+    /// The entry of a statement and its signature, which are verified already: see [`Envelope::open_signed`].
+    pub fn of_signed(statement: &Statement, signature: &Signature) -> Self {
         let signer = statement.context().signer;
-        Ok(Self {
+        Self {
             kind: EntryKind::Receipt(statement.kind()),
             statement: statement.digest(),
             signatures: digest_of_pairs(&[(signer, signature.sig.as_slice())]),
             slot: statement.slot(),
             record: None,
-        })
+        }
     }
 
     /// The entry of a notice's envelope, whose signature is verified.
     pub fn of_notice<N: Notice>(envelope: &Envelope) -> Result<Self, EnvelopeError> {
-        let statement = NoticeStatement::<N>::open(envelope)?;
-        let signature = statement.signature_in(envelope)?;
+        let (statement, signature) = NoticeStatement::<N>::open_signed(envelope)?;
         Ok(Self {
             kind: N::ENTRY,
             statement: statement.digest(),

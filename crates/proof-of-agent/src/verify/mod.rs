@@ -76,10 +76,11 @@ fn replay(bundle: &Bundle, trust_root: &TrustRoot, checkpoint: &Checkpoint) -> R
     let mut chain = Chain::new(trust_root.receipt_keys()).with_arbiters(trust_root.arbiter_keys());
     let mut before: Option<&BundleEntry> = None;
     for (place, entry) in bundle.entries.iter().enumerate() {
-        let statement = entry.envelope.open().map_err(|source| VerifyError::Envelope { place, source })?;
+        let opened = entry.envelope.open_signed();
+        let (statement, signature) = opened.map_err(|source| VerifyError::Envelope { place, source })?;
         belongs(&statement, bundle, trust_root, place)?;
         record(entry, &chain, &statement, place)?;
-        logged(entry, &statement, checkpoint, place)?;
+        logged(entry, LogEntry::of_signed(&statement, signature), checkpoint, place)?;
         if before.is_some_and(|before| before.log_index >= entry.log_index) {
             return Err(VerifyError::LogOrder { place });
         }
@@ -145,17 +146,14 @@ fn record(
 
 fn logged(
     entry: &BundleEntry,
-    statement: &Statement,
+    logged: LogEntry,
     checkpoint: &Checkpoint,
     place: usize,
 ) -> Result<(), VerifyError> {
     if entry.log_index >= checkpoint.size {
         return Err(VerifyError::Pending { place });
     }
-    let leaf = LogEntry::of_opened(&entry.envelope, statement)
-        .map_err(|source| VerifyError::Envelope { place, source })?
-        .with_record(entry.record)
-        .leaf_hash();
+    let leaf = logged.with_record(entry.record).leaf_hash();
     verify_inclusion(&leaf, entry.log_index, checkpoint.size, &entry.proof, &checkpoint.root)
         .map_err(|source| VerifyError::NotInLog { place, source })
 }

@@ -43,17 +43,19 @@ pub(crate) struct AgentSigner {
 // === impl Signed ===
 
 impl Signed {
-    /// A statement and the envelope around it, whose signature is verified here.
-    pub(crate) fn new(statement: Statement, envelope: &Envelope) -> Result<Self, EnvelopeError> {
-        Ok(Self { entry: LogEntry::of(envelope)?, envelope: envelope.to_json(), statement })
+    /// What is in an envelope, whose signature is verified here. Other signatures are dropped, so that one statement has one
+    /// form in the log.
+    pub(crate) fn open(envelope: &Envelope) -> Result<Self, EnvelopeError> {
+        let (statement, signature) = envelope.open_signed()?;
+        let entry = LogEntry::of_signed(&statement, signature);
+        Ok(Self { statement, envelope: envelope.with_one(signature.clone()).to_json(), entry })
     }
 }
 
 // === impl Submission ===
 
 impl Submission {
-    /// An agent's statement, in the envelope that it signed. Other signatures are dropped, so that one statement
-    /// has one form in the log.
+    /// An agent's statement, in the envelope that it signed.
     pub(crate) fn of_agent(
         task_id: TaskId,
         envelope: &[u8],
@@ -61,10 +63,10 @@ impl Submission {
         keys: &PlatformKeys,
     ) -> Result<Self, Refusal> {
         let refused = |error: EnvelopeError| Refusal::of_envelope("envelope", &error);
-        let envelope = Envelope::from_json(envelope).map_err(refused)?.normalised().map_err(refused)?;
-        let statement = Statement::parse(envelope.payload())
-            .map_err(|error| Refusal::of_statement("envelope", &error))?;
-        belongs_here(&statement, task_id, keys)?;
+        let envelope = Envelope::from_json(envelope).map_err(refused)?;
+        let signed = Signed::open(&envelope).map_err(refused)?;
+        let statement = &signed.statement;
+        belongs_here(statement, task_id, keys)?;
         let key = statement.context().signer;
         let agent_id = match statement.body() {
             Body::TermsAccepted(accepted) if accepted.account != account_id => {
@@ -76,7 +78,6 @@ impl Submission {
                 return Err(Refusal::Signature { problem: "role" });
             }
         };
-        let signed = Signed::new(statement, &envelope).map_err(refused)?;
         Ok(Self { task_id, signed, agent: Some(AgentSigner { agent_id, account_id, key }) })
     }
 
@@ -95,7 +96,7 @@ impl Submission {
         if statement.kind() == Kind::WorkReceived {
             return Err(Refusal::chain("order", "the receipt of a submission is made with the submission"));
         }
-        let signed = keys.sign(&statement).and_then(|envelope| Signed::new(statement, &envelope));
+        let signed = keys.sign(&statement).and_then(|envelope| Signed::open(&envelope));
         let signed = signed.map_err(|error| Refusal::of_envelope("platform_payload", &error))?;
         Ok(Self { task_id, signed, agent: None })
     }

@@ -159,8 +159,8 @@ impl Appender {
         let author = Author::platform(self.keys.receipt_key(), Nonce::new(self.env.random()));
         let receipt = statement.successor(author, received).map_err(Error::bug)?;
         let envelope = self.keys.sign(&receipt).map_err(Error::bug)?;
-        chain.append(receipt.clone())?;
-        Ok(Some(Signed::new(receipt, &envelope).map_err(Error::bug)?))
+        chain.append(receipt)?;
+        Ok(Some(Signed::open(&envelope).map_err(Error::bug)?))
     }
 
     /// The chains of these tasks: from the cache where it has them as they are stored, else replayed.
