@@ -74,7 +74,7 @@ impl Check for crate::attestation::v1::ListAttestationsRequest {
 impl Check for crate::attestation::v1::SubmitTeeEvidenceRequest {
     fn check(&self, path: &str, found: &mut Found) {
         found.length(path, "task_id", (&self.task_id).len(), 0, 40, true);
-        found.length(path, "evidence", (&self.evidence).len(), 0, 245760, true);
+        found.length(path, "evidence", (&self.evidence).len(), 0, 131072, true);
     }
 }
 impl Check for crate::attestation::v1::WatchAttestationEventsRequest {

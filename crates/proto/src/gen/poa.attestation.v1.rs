@@ -280,7 +280,8 @@ pub struct SubmitTeeEvidenceRequest {
     /// `task_…`.
     #[prost(string, tag = "1")]
     pub task_id: ::prost::alloc::string::String,
-    /// The file that docs/protocol/tee.md describes, byte for byte: at most 240 KiB, so that it fits a message.
+    /// The file that docs/protocol/tee.md describes, byte for byte: at most 128 KiB, so that the bundle of a
+    /// receipt can carry it.
     #[prost(bytes = "vec", tag = "2")]
     pub evidence: ::prost::alloc::vec::Vec<u8>,
 }
