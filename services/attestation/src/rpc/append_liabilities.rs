@@ -85,7 +85,7 @@ async fn append(service: &Service, liabilities: &Liabilities) -> Result<Stated, 
                 if let Some(stated) = store::notices::find(tx.conn(), new.entry.slot).await? {
                     return Ok((stated, false));
                 }
-                store::notices::insert(tx, log_index, new).await?;
+                store::notices::insert(tx, log_index, std::slice::from_ref(new)).await?;
                 store::log::set_head(tx, log_index.saturating_add(1)).await?;
                 before_commit(Failpoint::LiabilitiesBeforeCommit).await?;
                 Ok::<_, poa_storage::Error>((Stated { log_index, envelope: new.envelope.clone() }, true))

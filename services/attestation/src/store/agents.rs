@@ -71,43 +71,53 @@ pub(crate) async fn is_known(reader: &Reader, id: AgentId) -> Result<bool, Error
     Ok(found.is_some())
 }
 
-/// Stores an agent as it is after an event, and its keys. Under the lock of the log's head, where its key event is logged too.
-pub(crate) async fn store(tx: &mut Tx, agent: &Agent, now: Timestamp) -> Result<(), Error> {
+/// Stores agents as they are after their events, and their keys. Under the lock of the log's head, where the events are logged
+/// too: so all at once, for every append waits meanwhile.
+pub(crate) async fn store(tx: &mut Tx, agents: &[&Agent], now: Timestamp) -> Result<(), Error> {
+    let ids: Vec<Uuid> = agents.iter().map(|agent| agent.agent_id.uuid()).collect();
+    let accounts: Vec<Uuid> = agents.iter().map(|agent| agent.account_id.uuid()).collect();
+    let retired: Vec<bool> = agents.iter().map(|agent| agent.retired).collect();
+    let sequences: Result<Vec<i32>, _> =
+        agents.iter().map(|agent| i32::try_from(agent.key_sequence)).collect();
     sqlx::query(
         "INSERT INTO agents (agent_id, account_id, retired, key_sequence, changed_at)
-         VALUES ($1, $2, $3, $4, $5)
+         SELECT *, $5 FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::integer[])
          ON CONFLICT (agent_id) DO UPDATE
          SET account_id = excluded.account_id, retired = agents.retired OR excluded.retired,
              key_sequence = excluded.key_sequence, changed_at = excluded.changed_at",
     )
-    .bind(agent.agent_id.uuid())
-    .bind(agent.account_id.uuid())
-    .bind(agent.retired)
-    .bind(i32::try_from(agent.key_sequence).map_err(Error::other)?)
+    .bind(ids)
+    .bind(accounts)
+    .bind(retired)
+    .bind(sequences.map_err(Error::other)?)
     .bind(now)
     .execute(tx.conn())
     .await?;
-    let keys: Vec<&[u8]> = agent.keys.iter().map(|key| key.key.as_bytes().as_slice()).collect();
-    let events: Vec<&[u8]> = agent.keys.iter().map(|key| key.event.as_ref()).collect();
-    let states: Vec<i16> = agent
-        .keys
-        .iter()
-        .map(|key| match key.state {
-            AgentKeyState::Active => 1,
-            AgentKeyState::Superseded => 2,
-            AgentKeyState::Compromised => 3,
-        })
-        .collect();
+    let keys: Vec<(Uuid, &AgentKey)> =
+        agents.iter().flat_map(|agent| agent.keys.iter().map(|key| (agent.agent_id.uuid(), key))).collect();
+    let owners: Vec<Uuid> = keys.iter().map(|(owner, _)| *owner).collect();
+    let public: Vec<&[u8]> = keys.iter().map(|(_, key)| key.key.as_bytes().as_slice()).collect();
+    let events: Vec<&[u8]> = keys.iter().map(|(_, key)| key.event.as_ref()).collect();
+    let states: Vec<i16> = keys.iter().map(|(_, key)| number(key.state)).collect();
     sqlx::query(
         "INSERT INTO agent_keys (agent_id, public_key, event_digest, state)
-         SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::smallint[])
+         SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::smallint[])
          ON CONFLICT (agent_id, public_key) DO UPDATE SET state = excluded.state",
     )
-    .bind(agent.agent_id.uuid())
-    .bind(keys)
+    .bind(owners)
+    .bind(public)
     .bind(events)
     .bind(states)
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// How a state of a key is stored.
+const fn number(state: AgentKeyState) -> i16 {
+    match state {
+        AgentKeyState::Active => 1,
+        AgentKeyState::Superseded => 2,
+        AgentKeyState::Compromised => 3,
+    }
 }

@@ -7,6 +7,7 @@ use poa_storage::{Error, Reader, Tx};
 use proof_of_agent::Digest;
 use proof_of_agent::tlog::{EntryKind, LogEntry, Slot};
 use sqlx::PgExecutor;
+use uuid::Uuid;
 
 use super::{digest, log, signed, unsigned};
 
@@ -52,23 +53,34 @@ pub(crate) async fn taken(tx: &mut Tx, slots: &[Slot]) -> Result<HashSet<Slot>, 
     rows.iter().map(|slot| digest(slot).map(Slot::from_digest)).collect()
 }
 
-/// Stores a notice and its entry. Its place is the caller's to give, under the lock of the log's head.
-pub(crate) async fn insert(tx: &mut Tx, log_index: u64, new: &New) -> Result<(), Error> {
+/// Stores notices and their entries, from a place of the log on. It is the caller's to give, under the lock of the log's head.
+pub(crate) async fn insert(tx: &mut Tx, first: u64, new: &[New]) -> Result<(), Error> {
+    let entries: Vec<(u64, Vec<u8>)> =
+        (first..).zip(new).map(|(log_index, new)| (log_index, new.entry.encode())).collect();
+    let places: Result<Vec<i64>, _> = entries.iter().map(|(log_index, _)| signed(*log_index)).collect();
+    let kinds: Vec<i16> = new.iter().map(|new| i16::from(new.entry.kind.number())).collect();
+    let slots: Vec<&[u8]> = new.iter().map(|new| new.entry.slot.digest().as_bytes().as_slice()).collect();
+    let agents: Vec<Option<Uuid>> = new.iter().map(|new| new.agent.map(|agent| agent.uuid())).collect();
+    let subjects: Vec<&[u8]> = new.iter().map(|new| new.subject.as_bytes().as_slice()).collect();
+    let digests: Vec<&[u8]> = new.iter().map(|new| new.entry.statement.as_bytes().as_slice()).collect();
+    let envelopes: Vec<&[u8]> = new.iter().map(|new| new.envelope.as_slice()).collect();
+    let times: Vec<Timestamp> = new.iter().map(|new| new.now).collect();
     sqlx::query(
         "INSERT INTO notices (log_index, kind, slot, agent_id, subject, digest, envelope, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bytea[], $4::uuid[], $5::bytea[], $6::bytea[],
+                              $7::bytea[], $8::timestamptz[])",
     )
-    .bind(signed(log_index)?)
-    .bind(i16::from(new.entry.kind.number()))
-    .bind(new.entry.slot.digest().as_bytes().as_slice())
-    .bind(new.agent.map(|agent| agent.uuid()))
-    .bind(new.subject.as_bytes().as_slice())
-    .bind(new.entry.statement.as_bytes().as_slice())
-    .bind(&new.envelope)
-    .bind(new.now)
+    .bind(places?)
+    .bind(kinds)
+    .bind(slots)
+    .bind(agents)
+    .bind(subjects)
+    .bind(digests)
+    .bind(envelopes)
+    .bind(times)
     .execute(tx.conn())
     .await?;
-    log::insert_entries(tx, &[(log_index, new.entry.encode())]).await
+    log::insert_entries(tx, &entries).await
 }
 
 /// The notices of a stretch of the log, in its order.

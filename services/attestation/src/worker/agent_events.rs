@@ -121,13 +121,10 @@ pub(crate) async fn apply(
         change.add(news)?;
     }
     let Change { agents, changed, new, .. } = change;
-    for agent in changed.iter().filter_map(|id| agents.get(id)) {
-        store::agents::store(tx, agent, now).await?;
-    }
-    for (log_index, new) in (first..).zip(&new) {
-        store::notices::insert(tx, log_index, new).await?;
-    }
+    let changed: Vec<&Agent> = changed.iter().filter_map(|id| agents.get(id)).collect();
+    store::agents::store(tx, &changed, now).await?;
     if !new.is_empty() {
+        store::notices::insert(tx, first, &new).await?;
         let count = u64::try_from(new.len()).map_err(Error::bug)?;
         store::log::set_head(tx, first.saturating_add(count)).await?;
         before_commit(Failpoint::AgentEventsBeforeCommit).await?;
