@@ -14,6 +14,7 @@ mod chain_random;
 mod checkpoint;
 mod did;
 mod envelope;
+mod example;
 mod fixture;
 mod flips;
 mod liabilities;
