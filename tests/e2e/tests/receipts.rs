@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use poa_e2e::{Deployment, Poa};
-use poa_testkit::{Process, eventually};
+use poa_sdk::receipts::Digest;
+use poa_testkit::{NitroEnclave, Process, eventually};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -51,6 +52,70 @@ async fn a_build_is_published_reproduced_and_shown_by_the_receipts_of_its_work()
     alice.ok(&["reputation", "recompute", &agent, "--compare"]);
     assert!(!said.is_empty());
     alice.ok(&["log", "audit", "--receipts", &receipt]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_in_an_enclave_is_shown_as_such_to_whoever_believes_its_hardware() {
+    let enclave = NitroEnclave::new();
+    let pinned = format!("awsNitro={}", enclave.root_sha256());
+    let mesh = Deployment::separate_prepared(&[], |keys| {
+        let (file, key) = (text(&keys.join("trust-root.json")), text(&keys.join("root.key")));
+        let operator = Poa::new("http://127.0.0.1:1");
+        operator.ok(&["trust-root", "edit", &file, "--root-key", &key, "--add-tee-root", &pinned]);
+    })
+    .await;
+    let (alice, bob) = (rich(&mesh, "alice"), Poa::new(&mesh.endpoint()).register("bob"));
+    registered(&bob);
+    let build = bob.path("counter");
+    std::fs::create_dir(&build).expect("a folder");
+    std::fs::write(build.join("enclave.eif"), "an image").expect("a file");
+    let measured = format!("awsNitro={}", enclave.measurement());
+    let published = ["agent", "publish", &text(&build), "--version", "1.0.0", "--source", SOURCE];
+    bob.ok(&[published.as_slice(), &["--measurement", &measured]].concat());
+
+    // The command asks its hardware, which is outside of the machine in this test: by a file, and is answered by one.
+    let (asked, shown) = (bob.path("asked"), bob.path("shown"));
+    let command = format!(
+        "cat >/dev/null; echo $POA_ACCEPTANCE $POA_AGENT_KEY >{asked}.new; mv {asked}.new {asked}; \
+         until mv {shown} $POA_EVIDENCE_FILE 2>/dev/null; do sleep 0.05; done; echo 1",
+        asked = text(&asked),
+        shown = text(&shown),
+    );
+    let words = ["agent", "run", "--media-type", "text/plain", "--build-version", "1.0.0"];
+    let mut daemon = bob.agent(&[words.as_slice(), &["--", "sh", "-c", &command]].concat()).await;
+    let hardware = std::thread::spawn(move || {
+        while !asked.exists() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let bound = std::fs::read_to_string(&asked).expect("what the hardware is to bind");
+        let bound: Vec<Vec<u8>> =
+            bound.split_whitespace().map(|word| hex::decode(word).expect("hexadecimal")).collect();
+        let [acceptance, agent_key] = bound.as_slice() else { panic!("{bound:?}") };
+        // As docs/protocol/tee.md says.
+        let output = Digest::of(b"1\n");
+        let said = [b"proof-of-agent tee v1\n", acceptance.as_slice(), output.as_bytes(), agent_key].concat();
+        let part = shown.with_extension("new");
+        std::fs::write(&part, enclave.evidence(Digest::of(&said).as_bytes())).expect("evidence");
+        std::fs::rename(&part, &shown).expect("evidence");
+    });
+    let receipt = text(&paid(&alice, "enclosed").await);
+    hardware.join().expect("the hardware");
+    let task = task_of(&alice, "enclosed");
+    eventually(SOON, "the evidence is in the receipt", async || {
+        alice.ok(&["receipt", &task, "-o", &receipt]);
+        alice.json(&["verify", &receipt])["level"] == "L3"
+    })
+    .await;
+    alice.ok(&["verify", &receipt, "--require-paid", "--min-level", "L3"]);
+    stop(&mut daemon).await;
+
+    // Who does not believe that hardware is not asked to.
+    let plain = text(&alice.path("plain.json"));
+    std::fs::copy(mesh.trust_root_file(), &plain).expect("a trust root");
+    let key = text(&mesh.keys_folder().join("root.key"));
+    alice.ok(&["trust-root", "edit", &plain, "--root-key", &key, "--remove-tee-root", &pinned]);
+    let doubted = alice.run(&["verify", &receipt, "--trust-root", &plain]);
+    assert!(doubted.code == 7 && doubted.err.contains("not pinned"), "{}{}", doubted.out, doubted.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::Args;
 use poa_sdk::api::auth::ListAgentVersionsRequest;
 use poa_sdk::receipts::Digest;
-use poa_sdk::receipts::tee::MAX_EVIDENCE_BYTES;
 use poa_sdk::worker::{Handler, Job, Output, Refusal, Shutdown, Worker, WorkerConfig, WorkerEvent};
 use poa_sdk::{Build, Session, rfc3339, system_env};
 use serde_json::{Value as Json, json};
@@ -180,7 +179,7 @@ impl EvidencePlace {
         if !path.exists() {
             return Ok(None);
         }
-        let evidence = read_file(path, MAX_EVIDENCE_BYTES);
+        let evidence = read_file(path, MAX_INLINE_BYTES);
         Ok(Some(
             evidence.map_err(|failure| Refusal::new(format!("POA_EVIDENCE_FILE: {}", failure.message())))?,
         ))

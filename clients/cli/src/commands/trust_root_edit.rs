@@ -92,6 +92,9 @@ pub(crate) struct Change {
     /// The root certificate of a maker of trusted execution environments, such as intelTdx=SHA256.
     #[arg(long, value_name = "VENDOR=SHA256")]
     add_tee_root: Option<NamedTeeRoot>,
+    /// A root certificate that vouches for nothing any more.
+    #[arg(long, value_name = "VENDOR=SHA256")]
+    remove_tee_root: Option<NamedTeeRoot>,
     /// A key that may sign the next file.
     #[arg(long, value_name = "DID")]
     add_root_key: Option<DidKey>,
@@ -192,6 +195,9 @@ fn edited(before: &Trusted, change: &Change) -> Result<Trusted, Failure> {
         add(&mut next.witnesses.keys, key.clone(), "witness")?;
     }
     next.witnesses.quorum = change.quorum.unwrap_or(next.witnesses.quorum);
+    if let Some(NamedTeeRoot(root)) = &change.remove_tee_root {
+        remove(&mut next.tee_roots, |known| known == root, "TEE root")?;
+    }
     if let Some(NamedTeeRoot(root)) = &change.add_tee_root {
         add(&mut next.tee_roots, root.clone(), "TEE root")?;
     }

@@ -73,6 +73,7 @@ fn everything_that_can_be_added_can_be_seen_in_the_next_file_and_taken_away_agai
         remove_witness: Some("w.example".to_owned()),
         quorum: Some(0),
         remove_log_key: Some(log_key),
+        remove_tee_root: Some(tee.parse().unwrap()),
         remove_root_key: Some(root_key.did()),
         end_arbiter: Some(arbiter),
         until: Some(9),
@@ -81,6 +82,7 @@ fn everything_that_can_be_added_can_be_seen_in_the_next_file_and_taken_away_agai
     let next = edited(second.trusted(), &change).unwrap();
     let third = signed(&second, next, &[next_root]).unwrap();
     assert_eq!((third.log_keys().len(), third.trusted().witnesses.keys.len()), (1, 0));
+    assert!(third.trusted().tee_roots.is_empty());
     assert!(!third.trusted().root_keys.contains(&root_key.did()));
     assert!(third.succeeds(&before).is_err(), "who skipped the second file has not met its root key");
     assert!(

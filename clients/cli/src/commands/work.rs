@@ -6,7 +6,7 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use poa_sdk::api::task::ClosedTask;
 use poa_sdk::receipts::Digest;
-use poa_sdk::receipts::tee::{MAX_EVIDENCE_BYTES, ReportData};
+use poa_sdk::receipts::tee::ReportData;
 use poa_sdk::worker::{self, Output};
 use poa_sdk::{FeedFilter, FeedUpdate};
 use serde_json::json;
@@ -171,7 +171,7 @@ pub(crate) async fn submit(app: &App, args: SubmitArgs) -> Result<(), Failure> {
     let key = load_key(app, args.key)?;
     let mut output = Output::new(read_file(&args.result, MAX_INLINE_BYTES)?, args.media_type);
     if let Some(evidence) = &args.evidence {
-        output.evidence = Some(read_file(evidence, MAX_EVIDENCE_BYTES)?);
+        output.evidence = Some(read_file(evidence, MAX_INLINE_BYTES)?);
     }
     let session = app.session()?;
     if let Some(agent) = args.agent {

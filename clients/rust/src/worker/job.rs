@@ -266,6 +266,9 @@ fn finish(finished: Result<Result<Output, Refusal>, tokio::task::JoinError>) -> 
         Ok(Ok(output)) if output.bytes.len() > MAX_INLINE_BYTES => {
             Err(Ended::Refused(format!("the result has more than {MAX_INLINE_BYTES} bytes")))
         }
+        Ok(Ok(output)) if output.evidence.as_ref().is_some_and(|bytes| bytes.len() > MAX_INLINE_BYTES) => {
+            Err(Ended::Refused(format!("the evidence has more than {MAX_INLINE_BYTES} bytes")))
+        }
         Ok(Ok(output)) => Ok(output),
         Ok(Err(refusal)) => Err(Ended::Refused(refusal.reason)),
         Err(_) => Err(Ended::Refused("the agent's handler failed unexpectedly".to_owned())),
@@ -293,6 +296,13 @@ mod tests {
     #[test]
     fn an_oversized_result_is_refused_before_it_is_sent() {
         let output = |length| Output::new(vec![0; length], "");
+        assert!(finish(Ok(Ok(output(MAX_INLINE_BYTES)))).is_ok());
+        assert!(matches!(finish(Ok(Ok(output(MAX_INLINE_BYTES + 1)))), Err(Ended::Refused(_))));
+    }
+
+    #[test]
+    fn a_result_does_not_name_evidence_that_no_receipt_could_carry() {
+        let output = |length| Output { evidence: Some(vec![0; length]), ..Output::new(*b"done", "") };
         assert!(finish(Ok(Ok(output(MAX_INLINE_BYTES)))).is_ok());
         assert!(matches!(finish(Ok(Ok(output(MAX_INLINE_BYTES + 1)))), Err(Ended::Refused(_))));
     }

@@ -69,7 +69,7 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// Its media type.
     pub media_type: String,
-    /// The evidence of the trusted execution environment that made it, if one did: the file of docs/protocol/tee.md.
+    /// The evidence of the trusted execution environment that made it, if one did: the file of docs/protocol/tee.md, at most 128 KiB.
     pub evidence: Option<Vec<u8>>,
 }
 
