@@ -7,6 +7,7 @@ mod encodings;
 mod sound;
 mod spoilt_bundles;
 mod spoilt_chains;
+mod spoilt_links;
 mod spoilt_statements;
 mod trust_roots;
 
@@ -30,6 +31,8 @@ pub(super) struct Vector {
     time: Timestamp,
     /// The class of the refusal; none where it verifies.
     refused: Option<&'static str>,
+    /// The field that the refusal names, where the vector says which.
+    field: Option<&'static str>,
 }
 
 impl Vector {
@@ -39,7 +42,7 @@ impl Vector {
 
     fn written(name: &'static str, bundle: impl Into<Vec<u8>>) -> Self {
         let (root, policy) = ("plain", Policy::default());
-        Self { name, bundle: bundle.into(), root, policy, time: NOW, refused: None }
+        Self { name, bundle: bundle.into(), root, policy, time: NOW, refused: None, field: None }
     }
 
     fn under(self, root: &'static str) -> Self {
@@ -52,6 +55,10 @@ impl Vector {
 
     fn refused(self, class: &'static str) -> Self {
         Self { refused: Some(class), ..self }
+    }
+
+    fn about(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
     }
 
     fn file(&self) -> String {
@@ -172,6 +179,7 @@ static VECTORS: LazyLock<Vec<(Vector, Value)>> = LazyLock::new(|| {
     vectors.extend(spoilt_bundles::vectors());
     vectors.extend(spoilt_statements::vectors());
     vectors.extend(spoilt_chains::vectors());
+    vectors.extend(spoilt_links::vectors());
     let judge = |vector: Vector| {
         let judged = vector.judged();
         (vector, judged)
@@ -239,11 +247,16 @@ fn each_receipt_vector_is_refused_for_the_reason_that_it_was_made_for() {
     for (vector, judged) in VECTORS.iter() {
         assert!(names.insert(vector.name), "{} stands twice", vector.name);
         let as_made = match vector.refused {
-            Some(class) => judged["error"] == class,
+            Some(class) => {
+                judged["error"] == class && vector.field.is_none_or(|field| judged["field"] == field)
+            }
             None => judged["verified"].is_object(),
         };
         if !as_made {
-            otherwise.push(format!("{}: {judged:.200}, expected {:?}", vector.name, vector.refused));
+            otherwise.push(format!(
+                "{}: {judged:.200}, expected {:?} {:?}",
+                vector.name, vector.refused, vector.field
+            ));
         }
     }
     assert!(otherwise.is_empty(), "{}", otherwise.join("\n"));

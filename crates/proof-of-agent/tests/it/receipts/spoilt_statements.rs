@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::spoilt_bundles::{offered, rewritten};
 use super::{Vector, sorted, trust_roots};
 use crate::fixture::World;
-use crate::plan::{did, enveloped, sealed};
+use crate::plan::{did, enveloped, receipt, sealed};
 
 pub(super) fn vectors() -> Vec<Vector> {
     let mut vectors = envelopes();
@@ -45,14 +45,49 @@ fn resigned(name: &'static str, class: &'static str, edit: impl FnOnce(String) -
 fn edited(name: &'static str, class: &'static str, pointer: &str, to: Value) -> Vector {
     resigned(name, class, |text| {
         let mut value: Value = serde_json::from_str(&text).unwrap();
-        let (parent, field) = pointer.rsplit_once('/').unwrap();
-        match value.pointer_mut(parent).unwrap() {
-            Value::Object(map) if to.is_null() => drop(map.remove(field)),
-            Value::Object(map) => drop(map.insert(field.to_owned(), to)),
-            other => *other.pointer_mut(&format!("/{field}")).unwrap() = to,
-        }
+        set(&mut value, pointer, to);
         sorted(&value).to_string()
     })
+}
+
+/// Puts another value at a JSON pointer; null takes the member away.
+pub(super) fn set(value: &mut Value, pointer: &str, to: Value) {
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    match value.pointer_mut(parent).unwrap() {
+        Value::Object(map) if to.is_null() => drop(map.remove(field)),
+        Value::Object(map) => drop(map.insert(field.to_owned(), to)),
+        other => *other.pointer_mut(&format!("/{field}")).unwrap() = to,
+    }
+}
+
+/// The receipt of statements whose last one was edited as JSON, and signed by whom it named before.
+pub(super) fn last_edited(
+    name: &'static str,
+    class: &'static str,
+    statements: &[Statement],
+    edit: impl FnOnce(&mut Value),
+) -> Vector {
+    last_rewritten(name, class, statements, |text| {
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        edit(&mut value);
+        sorted(&value).to_string()
+    })
+}
+
+/// The same with another text of the last statement.
+pub(super) fn last_rewritten(
+    name: &'static str,
+    class: &'static str,
+    statements: &[Statement],
+    edit: impl FnOnce(String) -> String,
+) -> Vector {
+    let last = statements.last().unwrap();
+    let text = edit(String::from_utf8(last.payload().to_vec()).unwrap());
+    let envelope = sealed(text.as_bytes(), last.context().signer);
+    let bundle = receipt(&World::new(), statements);
+    let place = statements.len() - 1;
+    let edited = rewritten(&bundle, |it| it["entries"][place]["envelope"] = json!(envelope));
+    Vector::written(name, edited).refused(class)
 }
 
 /// The signature with S + L in the place of S: the same number to a verifier that does not ask for S < L.
