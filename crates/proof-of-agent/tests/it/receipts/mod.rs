@@ -5,9 +5,11 @@
 mod class;
 mod encodings;
 mod sound;
+mod spoilt_bodies;
 mod spoilt_bundles;
 mod spoilt_chains;
 mod spoilt_links;
+mod spoilt_roles;
 mod spoilt_statements;
 mod trust_roots;
 
@@ -180,6 +182,8 @@ static VECTORS: LazyLock<Vec<(Vector, Value)>> = LazyLock::new(|| {
     vectors.extend(spoilt_statements::vectors());
     vectors.extend(spoilt_chains::vectors());
     vectors.extend(spoilt_links::vectors());
+    vectors.extend(spoilt_bodies::vectors());
+    vectors.extend(spoilt_roles::vectors());
     let judge = |vector: Vector| {
         let judged = vector.judged();
         (vector, judged)

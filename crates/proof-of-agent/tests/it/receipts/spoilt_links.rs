@@ -7,6 +7,7 @@ use proof_of_agent::{
 use serde_json::{Value, json};
 
 use super::sound::captured;
+use super::spoilt_bodies::up_to;
 use super::spoilt_statements::{last_edited, set};
 use super::{Vector, sorted};
 use crate::fixture::{ORIGIN, World, decision, id, settlement};
@@ -21,11 +22,6 @@ pub(super) fn vectors() -> Vec<Vector> {
     vectors.extend(logs());
     vectors.extend(parts());
     vectors
-}
-
-/// A task that was paid, up to a kind of statement.
-fn up_to(length: usize) -> Vec<Statement> {
-    World::new().paid()[..length].to_vec()
 }
 
 /// The statement with other values at JSON pointers: well-formed by itself.
