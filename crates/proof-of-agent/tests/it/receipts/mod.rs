@@ -4,13 +4,16 @@
 
 mod class;
 mod encodings;
+mod noticed;
 mod sound;
 mod spoilt_bodies;
 mod spoilt_bundles;
 mod spoilt_chains;
+mod spoilt_events;
 mod spoilt_links;
 mod spoilt_roles;
 mod spoilt_statements;
+mod spoilt_versions;
 mod trust_roots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,6 +187,8 @@ static VECTORS: LazyLock<Vec<(Vector, Value)>> = LazyLock::new(|| {
     vectors.extend(spoilt_links::vectors());
     vectors.extend(spoilt_bodies::vectors());
     vectors.extend(spoilt_roles::vectors());
+    vectors.extend(spoilt_events::vectors());
+    vectors.extend(spoilt_versions::vectors());
     let judge = |vector: Vector| {
         let judged = vector.judged();
         (vector, judged)

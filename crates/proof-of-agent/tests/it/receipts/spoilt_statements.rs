@@ -91,7 +91,7 @@ pub(super) fn last_rewritten(
 }
 
 /// The signature with S + L in the place of S: the same number to a verifier that does not ask for S < L.
-fn malleated(signature: &[u8]) -> Vec<u8> {
+pub(super) fn malleated(signature: &[u8]) -> Vec<u8> {
     const ORDER: [u8; 32] = [
         0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
