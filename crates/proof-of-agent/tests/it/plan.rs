@@ -80,6 +80,8 @@ pub(crate) struct Plan {
     pub(crate) origin: &'static str,
     /// Places of [`WITNESSES`] that have seen the checkpoint.
     pub(crate) seen_by: Vec<usize>,
+    /// A place of [`Self::statements`], and the record that the log and the bundle have there in the place of the right one.
+    pub(crate) recorded: Option<(usize, Option<proof_of_agent::reputation::Record>)>,
 }
 
 impl Plan {
@@ -95,7 +97,7 @@ impl Plan {
             .collect();
         let size = statements.last().map_or(1, |last| last.log_index + 3);
         let events = vec![(world.stated(&world.registration()), 0)];
-        Self { statements, events, version: None, size, origin: ORIGIN, seen_by: Vec::new() }
+        Self { statements, events, version: None, size, origin: ORIGIN, seen_by: Vec::new(), recorded: None }
     }
 
     pub(crate) fn without(mut self, place: usize) -> Self {
@@ -109,7 +111,7 @@ impl Plan {
     }
 
     /// The chain, with the lapsed claims.
-    fn records(&self) -> Vec<Option<proof_of_agent::reputation::Record>> {
+    pub(crate) fn records(&self) -> Vec<Option<proof_of_agent::reputation::Record>> {
         let keys = [did(1), did(SECOND_RECEIPT_KEY)];
         let mut chain = Chain::new(&keys).with_arbiters(&[did(5)]);
         let record = |placed: &Placed| {
@@ -118,7 +120,11 @@ impl Plan {
             let _ = chain.append(placed.statement.clone());
             record
         };
-        self.statements.iter().map(record).collect()
+        let mut records: Vec<_> = self.statements.iter().map(record).collect();
+        if let Some((place, other)) = self.recorded {
+            records[place] = other;
+        }
+        records
     }
 
     pub(crate) fn bundle(&self) -> Bundle {

@@ -157,12 +157,15 @@ fn leaves() -> Value {
     json!({ "leaves": rows, "entryBundle": hex::encode(file) })
 }
 
+/// The largest bucket that a record may have.
+const MOST_BITS: u8 = 64;
+
 fn a_record(verdict: Verdict, requester: u8, standing: u8, fee: i64, day: u32) -> Record {
     let fee = poa_common::Msat::new(fee);
     let facts = Facts {
         agent: id(5),
         verdict,
-        amount_bucket: if fee.get() > 0 { bucket(fee) + 4 } else { 0 },
+        amount_bucket: if fee.get() > 0 { (bucket(fee) + 4).min(MOST_BITS) } else { 0 },
         fee_bucket: bucket(fee),
         on_time: verdict != Verdict::Lapsed,
         self_dealing: false,
@@ -191,9 +194,15 @@ fn records() -> Value {
         .zip(Verdict::ALL)
         .map(|(n, verdict)| shown(&a_record(verdict, n, n, 5_049, 20_455)))
         .collect();
-    let mut own = a_record(Verdict::Accepted, 200, 64, i64::MAX, u32::MAX);
-    own.facts.self_dealing = true;
-    read.push(shown(&own));
+    // Everything is at its most, and at its least.
+    let mut own = a_record(Verdict::Accepted, 200, MOST_BITS, i64::MAX, u32::MAX);
+    (own.facts.self_dealing, own.facts.fee_bucket) = (true, MOST_BITS);
+    let least = a_record(Verdict::Lapsed, 0, 0, 0, 0);
+    for record in [&own, &least] {
+        assert_eq!(Record::decode(&record.encode()), Some(*record));
+        read.push(shown(record));
+    }
+    // Each breaks one rule of a record that is sound.
     let good = own.encode();
     let refused = [
         (0, 0, "version"),
@@ -202,7 +211,9 @@ fn records() -> Value {
         (33, 9, "verdict"),
         (34, 65, "bucket"),
         (35, 65, "bucket"),
+        (34, 255, "bucket"),
         (36, 4, "flags"),
+        (36, 131, "flags"),
         (37, 65, "bucket"),
     ];
     let mut refused: Vec<Value> = refused
@@ -216,6 +227,7 @@ fn records() -> Value {
         .collect();
     refused.push(json!({ "bytes": hex::encode(&good[..RECORD_BYTES - 1]), "why": "length" }));
     refused.push(json!({ "bytes": hex::encode(good).to_uppercase(), "why": "upper case" }));
+    refused.push(json!({ "bytes": format!("{}00", hex::encode(good)), "why": "length" }));
     let buckets = [0, 1, 2, 3, 4, 1_023, 1_024, 100_999, 2_100_000_000_000_000_000];
     let buckets: Vec<Value> = buckets
         .iter()
@@ -381,8 +393,17 @@ fn reputation() -> Value {
         })
         .chain([own])
         .collect();
+    let verdicts = Verdict::ALL.into_iter().cycle();
+    let mixed: Vec<Record> = (0_u8..=250)
+        .zip(verdicts)
+        .map(|(n, verdict)| {
+            let (fee, age) = (1_i64 << (n % 21), u32::from(n) * 7 % 400);
+            a_record(verdict, n % 17, n % 23, fee, day - age)
+        })
+        .collect();
     let lists = [
         ("nothing", vec![]),
+        ("many of everything", mixed),
         ("one", many(1, 1, 20, 5_049)),
         ("one of a stranger", many(1, 1, 0, 5_049)),
         ("many of one requester", many(100, 1, 20, 5_049)),
@@ -397,6 +418,7 @@ fn reputation() -> Value {
     ];
     let rows = lists.into_iter().map(|(name, records)| {
         let mut ledger = Ledger::default();
+        assert!(records.iter().all(|record| Record::decode(&record.encode()) == Some(*record)));
         records.iter().for_each(|record| ledger.add(*record));
         json!({ "name": name, "day": day, "records": records, "reputation": ledger.reputation(id(5), day) })
     });

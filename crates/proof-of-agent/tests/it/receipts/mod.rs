@@ -2,9 +2,11 @@
 //!
 //! They are what the code here makes; `POA_WRITE_VECTORS=1` writes them anew.
 
+mod bundle_bytes;
 mod class;
 mod encodings;
 mod noticed;
+mod recorded;
 mod sound;
 mod spoilt_bodies;
 mod spoilt_bundles;
@@ -14,6 +16,7 @@ mod spoilt_links;
 mod spoilt_roles;
 mod spoilt_statements;
 mod spoilt_versions;
+mod statement_bytes;
 mod trust_roots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,6 +192,9 @@ static VECTORS: LazyLock<Vec<(Vector, Value)>> = LazyLock::new(|| {
     vectors.extend(spoilt_roles::vectors());
     vectors.extend(spoilt_events::vectors());
     vectors.extend(spoilt_versions::vectors());
+    vectors.extend(bundle_bytes::vectors());
+    vectors.extend(statement_bytes::vectors());
+    vectors.extend(recorded::vectors());
     let judge = |vector: Vector| {
         let judged = vector.judged();
         (vector, judged)

@@ -34,7 +34,7 @@ fn restated(statement: &Statement, edits: &[(&str, Value)]) -> Statement {
 }
 
 /// The receipt whose last statement has other values, signed and logged like this.
-fn linked(name: &'static str, mut statements: Vec<Statement>, edits: &[(&str, Value)]) -> Vector {
+pub(super) fn linked(name: &'static str, mut statements: Vec<Statement>, edits: &[(&str, Value)]) -> Vector {
     let last = statements.pop().unwrap();
     statements.push(restated(&last, edits));
     Vector::of(name, receipt(&World::new(), &statements))
