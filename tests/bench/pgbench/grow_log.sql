@@ -2,7 +2,7 @@
 -- them. Each has a digest of its own, and each record an agent of its own.
 BEGIN;
 CREATE TEMPORARY TABLE pattern ON COMMIT DROP AS
-    SELECT octet_length(entry) = 142 AS has_record, min(entry) AS entry FROM log_entries GROUP BY 1;
+    SELECT DISTINCT ON (1) octet_length(entry) = 142 AS has_record, entry FROM log_entries ORDER BY 1, log_index;
 -- The head is locked before places are given, as by every append.
 CREATE TEMPORARY TABLE head ON COMMIT DROP AS SELECT next_index FROM log_head FOR UPDATE;
 INSERT INTO log_entries (log_index, entry)
