@@ -31,13 +31,13 @@ pub struct NitroEnclave {
 // === impl NitroEnclave ===
 
 impl NitroEnclave {
-    /// A new one, with certificates of the two days around now.
-    pub fn new() -> Self {
+    /// A new one, with certificates of the two days around `now`.
+    pub fn new(now: OffsetDateTime) -> Self {
         let certificate = |name: &str| {
             let mut params = CertificateParams::default();
             params.distinguished_name.push(DnType::CommonName, name);
-            params.not_before = OffsetDateTime::now_utc() - Duration::DAY;
-            params.not_after = OffsetDateTime::now_utc() + Duration::DAY;
+            params.not_before = now - Duration::DAY;
+            params.not_after = now + Duration::DAY;
             params
         };
         let pair = || KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).expect("a key pair");
@@ -66,10 +66,10 @@ impl NitroEnclave {
         (0..3).map(|index| hex::encode(register(index))).collect()
     }
 
-    /// The evidence file for these report data, made now.
-    pub fn evidence(&self, report_data: &[u8; 32]) -> Vec<u8> {
+    /// The evidence file for these report data, made at `now`.
+    pub fn evidence(&self, report_data: &[u8; 32], now: OffsetDateTime) -> Vec<u8> {
         let protected = cbor(&Value::Map(vec![(Value::from(1), Value::from(ES384))]));
-        let payload = cbor(&self.payload(report_data));
+        let payload = cbor(&self.payload(report_data, now));
         let bytes = |bytes: &[u8]| Value::Bytes(bytes.to_vec());
         let signed = cbor(&Value::Array(vec![
             Value::Text("Signature1".to_owned()),
@@ -89,9 +89,9 @@ impl NitroEnclave {
         file.to_string().into_bytes()
     }
 
-    fn payload(&self, report_data: &[u8; 32]) -> Value {
+    fn payload(&self, report_data: &[u8; 32], now: OffsetDateTime) -> Value {
         let text = |text: &str| Value::Text(text.to_owned());
-        let milliseconds = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
         let registers = (0..REGISTERS).map(|index| (Value::from(index), Value::Bytes(register(index))));
         Value::Map(vec![
             (text("module_id"), text("i-0-enc0")),
@@ -104,12 +104,6 @@ impl NitroEnclave {
             (text("user_data"), Value::Bytes(report_data.to_vec())),
             (text("nonce"), Value::Null),
         ])
-    }
-}
-
-impl Default for NitroEnclave {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -56,7 +56,7 @@ async fn a_build_is_published_reproduced_and_shown_by_the_receipts_of_its_work()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_in_an_enclave_is_shown_as_such_to_whoever_believes_its_hardware() {
-    let enclave = NitroEnclave::new();
+    let enclave = NitroEnclave::new(poa_sdk::system_env().now());
     let pinned = format!("awsNitro={}", enclave.root_sha256());
     let mesh = Deployment::separate_prepared(&[], |keys| {
         let (file, key) = (text(&keys.join("trust-root.json")), text(&keys.join("root.key")));
@@ -95,7 +95,8 @@ async fn work_in_an_enclave_is_shown_as_such_to_whoever_believes_its_hardware() 
         let output = Digest::of(b"1\n");
         let said = [b"proof-of-agent tee v1\n", acceptance.as_slice(), output.as_bytes(), agent_key].concat();
         let part = shown.with_extension("new");
-        std::fs::write(&part, enclave.evidence(Digest::of(&said).as_bytes())).expect("evidence");
+        std::fs::write(&part, enclave.evidence(Digest::of(&said).as_bytes(), poa_sdk::system_env().now()))
+            .expect("evidence");
         std::fs::rename(&part, &shown).expect("evidence");
     });
     let receipt = text(&paid(&alice, "enclosed").await);

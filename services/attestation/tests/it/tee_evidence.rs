@@ -34,7 +34,8 @@ struct Claim {
 
 impl Stage {
     async fn set() -> Self {
-        let (mut deployment, enclave) = (Deployment::new().await, NitroEnclave::new());
+        let mut deployment = Deployment::new().await;
+        let enclave = NitroEnclave::new(deployment.env.now());
         let root = TeeRoot { vendor: "awsNitro".to_owned(), sha256: enclave.root_sha256().parse().unwrap() };
         let trusted = deployment.trust_root.trusted().clone();
         deployment.trust(Trusted { tee_roots: vec![root], signatures: Vec::new(), ..trusted });
@@ -77,7 +78,7 @@ impl Stage {
     fn evidence(&self, claim: &Claim, result: &[u8]) -> Vec<u8> {
         let key = DidKey::of(&self.cast.key);
         let data = ReportData::of(&claim.acceptance.digest(), &Digest::of(result), &key);
-        self.enclave.evidence(data.as_bytes())
+        self.enclave.evidence(data.as_bytes(), self.deployment.env.now())
     }
 
     /// Submits the result, and names evidence.

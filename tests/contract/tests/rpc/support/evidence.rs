@@ -40,7 +40,7 @@ impl Story<'_> {
         let claimed = self.claimed().await;
         let accepted = self.accepted(&claimed).await;
         let data = ReportData::of(&accepted.digest(), &Digest::of(RESULT), &self.cast.key.did());
-        let evidence = enclave.evidence(data.as_bytes());
+        let evidence = enclave.evidence(data.as_bytes(), self.env.now());
         let build = Some(measured_build());
         let request = self.submission_of(&claimed, &accepted, build, Some(Digest::of(&evidence)));
         let path = "/poa.task.v1.TaskService/SubmitResult";

@@ -100,7 +100,8 @@ impl Scene {
 
 impl World {
     async fn start() -> Self {
-        let (env, enclave) = (poa_sdk::system_env(), NitroEnclave::new());
+        let env = poa_sdk::system_env();
+        let enclave = NitroEnclave::new(env.now());
         let deployment =
             Deployment::separate_prepared(&SETTINGS, |keys| evidence::trust_enclave(keys, &enclave, &env))
                 .await;
