@@ -93,7 +93,7 @@ pub(crate) fn text_of(verified: &Verified) -> String {
     let mut rows = vec![("task", verified.task.to_string()), ("title", one_line(&verified.title))];
     let mut optional = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
     optional("agent", verified.agent.map(|agent| agent.to_string()));
-    optional("level", Some(verified.level.to_string()));
+    optional("level", Some(format!("{}: {}", verified.level, meaning(verified.level))));
     optional("paid to", verified.account.map(|account| account.to_string()));
     optional(
         "result",
@@ -103,6 +103,16 @@ pub(crate) fn text_of(verified: &Verified) -> String {
     let checks: Vec<String> =
         verified.checks.iter().map(|check| format!("  \u{2713} {}: {}", check.name, check.finding)).collect();
     format!("VERIFIED  {}\n\n{}\n\n{}", outcome(verified), fields(&rows), checks.join("\n"))
+}
+
+/// What a level says of the run.
+const fn meaning(level: TrustLevel) -> &'static str {
+    match level {
+        TrustLevel::Key => "the agent's key signed, and no more is shown of the run",
+        TrustLevel::Published => "the agent has published the build that it names, and where its source is",
+        TrustLevel::Reproduced => "the build that it names was made again from its source",
+        TrustLevel::Tee => "a trusted execution environment measured the build that it names",
+    }
 }
 
 /// What came of it, in one sentence.
