@@ -9,7 +9,7 @@ use prost::Message;
 const MAX_VIOLATION_BYTES: usize = 2_000;
 
 /// Every message with checks, as a function from bytes. `tests/corpus.rs` holds its length against the generated file.
-pub(crate) const READERS: [fn(&[u8]); 83] = [
+pub(crate) const READERS: [fn(&[u8]); 84] = [
     read::<poa_proto::attestation::v1::AppendLiabilitiesRequest>,
     read::<poa_proto::attestation::v1::AppendStatementRequest>,
     read::<poa_proto::attestation::v1::GetAttestationRequest>,
@@ -21,6 +21,7 @@ pub(crate) const READERS: [fn(&[u8]); 83] = [
     read::<poa_proto::attestation::v1::GetReputationRequest>,
     read::<poa_proto::attestation::v1::GetTileRequest>,
     read::<poa_proto::attestation::v1::ListAttestationsRequest>,
+    read::<poa_proto::attestation::v1::SubmitTeeEvidenceRequest>,
     read::<poa_proto::attestation::v1::WatchAttestationEventsRequest>,
     read::<poa_proto::auth::v1::CreateApiKeyRequest>,
     read::<poa_proto::auth::v1::ExchangeApiKeyRequest>,
