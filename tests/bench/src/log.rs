@@ -34,14 +34,12 @@ use crate::report::{Log, LogStep, Report, commit, now};
 use crate::slices::{self, Trading};
 use crate::{Failure, Plan, clients, receipts};
 
-/// Leaves at the first step.
+/// Leaves that the first step begins with, at least: what it appends comes on top.
 const FEW: u64 = 1_000;
 /// How long each figure is measured.
 const SPAN: Duration = Duration::from_secs(10);
 /// Callers that append at once: enough for the writer to gather batches.
 const WRITERS: usize = 64;
-/// Steps through the log without a place coming twice in a row.
-const STRIDE: u64 = 611_953;
 /// How long the sequencer may take to grow the tree over all of it.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(600);
 /// Copies of entries, under the lock of the log's head.
@@ -173,9 +171,9 @@ impl Parties {
         let checkpoint = self.checkpoint().await?;
         let longest = self.prove(&checkpoint, 0).await?;
         let (this, tree) = (Arc::clone(self), checkpoint);
-        let (_, latency) = one_by_one(move |turn| {
+        let latency = one_by_one(move |turn| {
             let (this, tree) = (Arc::clone(&this), tree.clone());
-            async move { this.prove(&tree, turn.wrapping_mul(STRIDE) % tree.size).await.map(drop) }
+            async move { this.prove(&tree, turn.wrapping_mul(receipts::STRIDE) % tree.size).await.map(drop) }
         })
         .await?;
         Ok((latency, longest))
@@ -199,9 +197,9 @@ impl Parties {
     async fn tiles(self: &Arc<Self>) -> Result<Latency, Failure> {
         let full = self.checkpoint().await?.size / 256;
         let this = Arc::clone(self);
-        let (_, latency) = one_by_one(move |turn| {
+        one_by_one(move |turn| {
             let this = Arc::clone(&this);
-            let number = turn.wrapping_mul(STRIDE) % full.max(1);
+            let number = turn.wrapping_mul(receipts::STRIDE) % full.max(1);
             let path = match number {
                 0..=999 => format!("0/{number:03}"),
                 _ => format!("0/x{:03}/{:03}", number / 1_000, number % 1_000),
@@ -211,15 +209,15 @@ impl Parties {
                 Ok(())
             }
         })
-        .await?;
-        Ok(latency)
+        .await
     }
 }
 
-async fn one_by_one<F, Fut>(work: F) -> Result<(f64, Latency), Failure>
+/// What one caller waits for each answer.
+async fn one_by_one<F, Fut>(work: F) -> Result<Latency, Failure>
 where
     F: Fn(u64) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), Failure>> + Send,
 {
-    load::calls(1, SPAN, work).await
+    Ok(load::calls(1, SPAN, work).await?.1)
 }

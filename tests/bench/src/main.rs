@@ -85,7 +85,7 @@ struct Plan {
     /// By hand, minutes: latency at 1,000 tasks against this many.
     #[arg(long, value_name = "TASKS")]
     growth: Option<u64>,
-    /// By hand, minutes: appends to the log and proofs of it at 1,000 leaves against this many.
+    /// By hand, minutes: appends to the log and proofs of it in a small log against one of this many leaves.
     #[arg(long, value_name = "LEAVES")]
     log: Option<u64>,
     /// By hand: so many open feeds, a tenth of them stalled.

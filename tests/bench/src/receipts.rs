@@ -20,7 +20,7 @@ const LEAVES: u64 = 1_000_000;
 /// Leaves of one append: a busy quarter of a second.
 const APPENDED: u64 = 256;
 /// Steps through the tree by a number without a common factor: every place comes, none twice in a row.
-const STRIDE: u64 = 611_953;
+pub(crate) const STRIDE: u64 = 611_953;
 /// A task that was paid, as the vectors of every language have it.
 pub(crate) const BUNDLE: &[u8] = include_bytes!("../../vectors/receipts/sound/paid-by-criteria.json");
 const TRUST_ROOT: &[u8] = include_bytes!("../../vectors/receipts/trust-roots/plain.json");

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use poa_sdk::api::auth::ListAgentVersionsRequest;
-use poa_sdk::receipts::Digest;
 use poa_sdk::worker::{Handler, Job, Output, Refusal, Shutdown, Worker, WorkerConfig, WorkerEvent};
-use poa_sdk::{Build, Session, rfc3339, system_env};
+use poa_sdk::{rfc3339, system_env};
 use serde_json::{Value as Json, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::agent::{find, load_key};
+use super::agent_version::build_of;
 use crate::app::{App, MAX_INLINE_BYTES, read_file};
 use crate::failure::{Exit, Failure};
 use crate::output::{Out, one_line};
 use crate::runner::{CommandSpec, environment, run as run_command};
+use crate::trust;
 use crate::units::{Amount, Size, Span, bytes, sats};
-use crate::{paging, trust};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -57,14 +56,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     trust_root: Option<PathBuf>,
     /// What to run for each task: input on standard input, result on standard output. It sees PATH, HOME, LANG, TZ, TERM,
-    /// POA_TASK_ID, POA_TASK_TITLE and POA_CAPABILITY; with --build-version also POA_ACCEPTANCE and POA_AGENT_KEY (hexadecimal: what a
-    /// trusted execution environment vouches for, with the result) and POA_EVIDENCE_FILE, where it may write the evidence. A failure gives the claim back with its last line of standard error.
+    /// POA_TASK_ID, POA_TASK_TITLE and POA_CAPABILITY; with --build-version also POA_ACCEPTANCE and POA_AGENT_KEY
+    /// (hexadecimal: what a trusted execution environment vouches for, with the result) and POA_EVIDENCE_FILE, where it may
+    /// write the evidence. A failure gives the claim back with its last line of standard error.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
-
-/// Versions of an agent that are looked through for a name.
-const MAX_VERSIONS: usize = 10_000;
 
 /// Runs the command for each task.
 struct CommandHandler {
@@ -94,7 +91,7 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Result<(), Failure> {
         .parse()
         .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", agent.agent_id)))?;
     let build = match &args.build_version {
-        Some(version) => Some(published(&session, &agent.agent_id, version).await?),
+        Some(version) => Some(build_of(&session, agent_id, version).await?),
         None => None,
     };
     let min_payee_msat = args.min_price.map_or(Ok(0), |price| app.msat(price))?;
@@ -120,23 +117,6 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Result<(), Failure> {
     let worker = Worker::new(session, key, config, handler, move |event| report(out, &event)).await?;
     stop_on_signals(&worker.shutdown(), out)?;
     Ok(worker.run().await?)
-}
-
-/// The build of a version that the agent has published.
-pub(super) async fn published(session: &Session, agent_id: &str, version: &str) -> Result<Build, Failure> {
-    let versions = paging::collect(MAX_VERSIONS, |page_size, page_token| async move {
-        let request = ListAgentVersionsRequest { page_size, page_token, agent_id: agent_id.to_owned() };
-        let page = session.agent_versions(request).await?;
-        Ok((page.versions, page.next_page_token))
-    });
-    let found = versions.await?.into_iter().find(|published| published.version == version);
-    let found = found.ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("the agent has published no version {version}"))
-            .hint("publish it: `poa agent publish DIR --version NAME`")
-    })?;
-    let digest = Digest::try_from(found.build_digest.as_slice())
-        .map_err(|_| Failure::new(Exit::Unverified, "the server's version has no digest of its build"))?;
-    Ok(Build { digest, source_ref: Some(found.source_ref).filter(|source| !source.is_empty()) })
 }
 
 /// The first signal drains, the second gives back what runs.

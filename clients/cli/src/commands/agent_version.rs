@@ -9,7 +9,8 @@ use poa_sdk::receipts::archive::{self, Summary};
 use poa_sdk::receipts::notice::{KeyReason, TeeMeasurement};
 use poa_sdk::receipts::{AgentVersion, Digest, Envelope, NoticeStatement};
 use poa_sdk::{
-    AgentId, KeyHistory, KeyLife, Session, SigningError, ToJson as _, VersionCheck, rfc3339, system_env,
+    AgentId, Build, KeyHistory, KeyLife, Session, SigningError, ToJson as _, VersionCheck, rfc3339,
+    system_env,
 };
 use serde_json::{Value as Json, json};
 
@@ -376,6 +377,17 @@ async fn list(session: &Session, agent: AgentId, limit: usize) -> Result<Vec<Sho
         Ok((page.versions, page.next_page_token))
     });
     Ok(versions.await?)
+}
+
+/// The build of a version that the agent has published, as receipts name it.
+pub(super) async fn build_of(session: &Session, agent: AgentId, name: &str) -> Result<Build, Failure> {
+    let found = named(session, agent, name).await?.ok_or_else(|| {
+        Failure::new(Exit::NotFound, format!("the agent has published no version {name}"))
+            .hint("publish it: `poa agent publish DIR --version NAME`")
+    })?;
+    let digest = Digest::try_from(found.build_digest.as_slice())
+        .map_err(|_| Failure::new(Exit::Unverified, "the server's version has no digest of its build"))?;
+    Ok(Build { digest, source_ref: Some(found.source_ref).filter(|source| !source.is_empty()) })
 }
 
 async fn named(session: &Session, agent: AgentId, name: &str) -> Result<Option<Shown>, Failure> {

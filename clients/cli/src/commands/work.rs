@@ -12,7 +12,7 @@ use poa_sdk::{FeedFilter, FeedUpdate};
 use serde_json::json;
 
 use super::agent::{find, load_key};
-use super::agent_run::published;
+use super::agent_version::build_of;
 use super::deposit::WATCH_PATIENCE;
 use crate::app::{App, MAX_INLINE_BYTES, read_file, write_file};
 use crate::failure::{Exit, Failure};
@@ -184,9 +184,10 @@ pub(crate) async fn submit(app: &App, args: SubmitArgs) -> Result<(), Failure> {
     }
     let build = match &args.build_version {
         Some(version) => {
-            let agent = worker::acceptance(&session, &args.task_id).await?;
-            let agent = agent.body().as_terms_accepted().map(|accepted| accepted.agent.to_string());
-            Some(published(&session, &agent.unwrap_or_default(), version).await?)
+            let acceptance = worker::acceptance(&session, &args.task_id).await?;
+            let accepted = acceptance.body().as_terms_accepted();
+            let accepted = accepted.ok_or_else(|| Failure::new(Exit::Other, "the claim is no acceptance"))?;
+            Some(build_of(&session, accepted.agent, version).await?)
         }
         None => None,
     };

@@ -63,6 +63,9 @@ pub async fn acceptance(session: &Session, task_id: &str) -> Result<Statement, E
 
 /// Submits the result of a claimed task with a signed receipt, and its evidence, if it has one. The work counts from the
 /// acceptance where `started` is not given.
+///
+/// The result is submitted before the evidence, and cannot be taken back: after an error of the evidence it stands, and
+/// [`Session::submit_tee_evidence`] can be called again.
 pub async fn submit(
     session: &Session,
     key: &AgentKey,

@@ -308,6 +308,30 @@ pub(crate) fn verdict(amount: i64) -> Decision {
 
 // === Chains ===
 
+/// A task that was paid, up to so many statements.
+pub(crate) fn up_to(length: usize) -> Vec<Statement> {
+    World::new().paid()[..length].to_vec()
+}
+
+/// A task whose work was received, and what came of it.
+pub(crate) fn received_then(tell: impl for<'a> FnOnce(Story<'a>) -> Story<'a>) -> Vec<Statement> {
+    let world = World::new();
+    tell(Story::received(&world)).statements
+}
+
+/// A task up to a decision of this kind.
+pub(crate) fn up_to_decision(kind: DecisionKind) -> Vec<Statement> {
+    match kind {
+        DecisionKind::Verdict => received_then(|story| story.judged(40_011)),
+        DecisionKind::CriteriaMet => up_to(5),
+        DecisionKind::Expired | DecisionKind::Canceled => {
+            let world = World::new();
+            Story::new(&world, vec![world.offer(ReleasePolicy::OnAcceptance)]).decided(kind).statements
+        }
+        _ => received_then(|story| story.decided(kind)),
+    }
+}
+
 /// A chain that grows by one statement after another.
 pub(crate) struct Story<'a> {
     pub(crate) world: &'a World,

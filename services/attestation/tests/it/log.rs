@@ -120,7 +120,7 @@ async fn fifty_killed_servers_leave_one_history_and_lose_nothing_that_was_answer
     let mut answered: Vec<(i64, Digest)> = Vec::new();
     let mut seen: Vec<Checkpoint> = Vec::new();
     for kill in 0..KILLS {
-        let mortal = deployment.mortal_with(config.clone());
+        let mortal = deployment.mortal(config.clone());
         let mut offers = JoinSet::new();
         for _ in 0..TASKS {
             let play = Play::new(&deployment, mortal.pipe(), &cast);

@@ -84,8 +84,8 @@ impl Deployment {
         Replica { pipe, lifecycle, serving }
     }
 
-    /// A replica that [`Mortal::kill`] ends without a goodbye.
-    pub(crate) fn mortal_with(&self, config: Config) -> Mortal {
+    /// A replica with these settings that [`Mortal::kill`] ends without a goodbye.
+    pub(crate) fn mortal(&self, config: Config) -> Mortal {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (pipe, listen) = InProcess::pair();

@@ -8,9 +8,8 @@ use time::Duration;
 
 use super::Vector;
 use super::sound::{captured, reclaimed};
-use super::spoilt_bodies::{decided, up_to};
 use crate::fixture::{LOG_GAP, NOW, World, decision, id, settlement, terms};
-use crate::plan::{Plan, Story, payment, receipt};
+use crate::plan::{Plan, Story, payment, receipt, received_then, up_to, up_to_decision};
 
 const ACCEPTANCE: ReleasePolicy = ReleasePolicy::OnAcceptance;
 
@@ -21,11 +20,6 @@ pub(super) fn vectors() -> Vec<Vector> {
     vectors.extend(claims());
     vectors.extend(followed());
     vectors
-}
-
-fn story(tell: impl for<'a> FnOnce(Story<'a>) -> Story<'a>) -> Vec<Statement> {
-    let world = World::new();
-    tell(Story::received(&world)).statements
 }
 
 /// The receipt in whose log the last statement has another record.
@@ -45,22 +39,25 @@ fn replaced(name: &'static str, plan: Plan, place: usize, record: Option<Record>
 /// Amounts are of what was paid by this statement, before the fee.
 fn amounts() -> Vec<Vector> {
     let parts = || {
-        story(|story| {
+        received_then(|story| {
             let second = payment(SettlementKind::Captured, 40_011, 2_000, 40_011, 0);
             captured(story).resubmitted().decided(DecisionKind::AcceptedInPart).settled(second)
         })
     };
-    let split =
-        || story(|story| story.judged(40_011).settled(payment(SettlementKind::Split, 0, 0, 40_011, 60_988)));
+    let split = || {
+        received_then(|story| {
+            story.judged(40_011).settled(payment(SettlementKind::Split, 0, 0, 40_011, 60_988))
+        })
+    };
     vec![
-        last("part-recorded-with-the-price", &story(captured), |it| it.amount_bucket = 17),
-        last("part-recorded-with-a-lower-amount", &story(captured), |it| it.amount_bucket = 15),
+        last("part-recorded-with-the-price", &received_then(captured), |it| it.amount_bucket = 17),
+        last("part-recorded-with-a-lower-amount", &received_then(captured), |it| it.amount_bucket = 15),
         last("part-recorded-with-all-that-was-paid", &parts(), |it| it.amount_bucket = 17),
         last("part-recorded-with-all-fees", &parts(), |it| it.fee_bucket = 12),
         last("split-recorded-with-its-refund", &split(), |it| it.amount_bucket = 17),
         last("payment-recorded-without-a-fee", &up_to(6), |it| it.fee_bucket = 0),
         last("payment-recorded-with-another-fee", &up_to(6), |it| it.fee_bucket = 14),
-        last("rejection-recorded-with-an-amount", &decided(DecisionKind::Rejected), |it| {
+        last("rejection-recorded-with-an-amount", &up_to_decision(DecisionKind::Rejected), |it| {
             it.amount_bucket = 1
         }),
     ]
@@ -70,7 +67,7 @@ fn others() -> Vec<Vector> {
     vec![
         last("record-of-another-agent", &up_to(6), |it| it.agent = id(6)),
         last("record-of-another-verdict", &up_to(6), |it| it.verdict = Verdict::Accepted),
-        last("rejection-recorded-as-lapsed", &decided(DecisionKind::Rejected), |it| {
+        last("rejection-recorded-as-lapsed", &up_to_decision(DecisionKind::Rejected), |it| {
             it.verdict = Verdict::Lapsed;
         }),
         last("record-that-says-late", &up_to(6), |it| it.on_time = false),
@@ -87,8 +84,9 @@ fn absent() -> Vec<Vector> {
         let paid = Plan::of(&World::new(), &up_to(6)).records()[5];
         replaced(name, Plan::of(&World::new(), statements), statements.len() - 1, paid)
     };
-    let refunded =
-        |kind: DecisionKind| story(|story| story.decided(kind).settled(settlement(SettlementKind::Refunded)));
+    let refunded = |kind: DecisionKind| {
+        received_then(|story| story.decided(kind).settled(settlement(SettlementKind::Refunded)))
+    };
     let lapsed = || {
         let world = World::new();
         let offer = world.offer(ACCEPTANCE);
@@ -96,17 +94,17 @@ fn absent() -> Vec<Vector> {
         Story::new(&world, vec![offer, claim]).decided(DecisionKind::Expired).statements
     };
     vec![
-        without("part-without-a-record", &story(captured)),
-        without("rejection-without-a-record", &decided(DecisionKind::Rejected)),
+        without("part-without-a-record", &received_then(captured)),
+        without("rejection-without-a-record", &up_to_decision(DecisionKind::Rejected)),
         without("lapsed-claim-without-a-record", &lapsed()),
         without(
             "denial-without-a-record",
-            &story(|story| story.judged(0).settled(settlement(SettlementKind::Refunded))),
+            &received_then(|story| story.judged(0).settled(settlement(SettlementKind::Refunded))),
         ),
-        with("cancellation-with-a-record", &decided(DecisionKind::Canceled)),
-        with("expiry-of-an-offer-with-a-record", &decided(DecisionKind::Expired)),
-        with("revision-with-a-record", &decided(DecisionKind::RevisionRequested)),
-        with("verdict-with-a-record", &decided(DecisionKind::Verdict)),
+        with("cancellation-with-a-record", &up_to_decision(DecisionKind::Canceled)),
+        with("expiry-of-an-offer-with-a-record", &up_to_decision(DecisionKind::Expired)),
+        with("revision-with-a-record", &up_to_decision(DecisionKind::RevisionRequested)),
+        with("verdict-with-a-record", &up_to_decision(DecisionKind::Verdict)),
         with("refund-with-a-record", &refunded(DecisionKind::Rejected)),
         with("work-with-a-record", &up_to(3)),
     ]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Vector;
 use super::spoilt_statements::{last_edited, last_rewritten, set};
 use crate::fixture::{World, settlement};
-use crate::plan::{Story, payment};
+use crate::plan::{Story, payment, received_then, up_to, up_to_decision};
 
 const ACCEPTANCE: ReleasePolicy = ReleasePolicy::OnAcceptance;
 const INVALID: &str = "envelope.statement.invalid";
@@ -38,29 +38,6 @@ fn body(
         }
     })
     .about(field)
-}
-
-/// A task that was paid, up to a kind of statement.
-pub(super) fn up_to(length: usize) -> Vec<Statement> {
-    World::new().paid()[..length].to_vec()
-}
-
-fn story(tell: impl for<'a> FnOnce(Story<'a>) -> Story<'a>) -> Vec<Statement> {
-    let world = World::new();
-    tell(Story::received(&world)).statements
-}
-
-/// A task up to a decision.
-pub(super) fn decided(kind: DecisionKind) -> Vec<Statement> {
-    match kind {
-        DecisionKind::Verdict => story(|story| story.judged(40_011)),
-        DecisionKind::CriteriaMet => up_to(5),
-        DecisionKind::Expired | DecisionKind::Canceled => {
-            let world = World::new();
-            Story::new(&world, vec![world.offer(ACCEPTANCE)]).decided(kind).statements
-        }
-        _ => story(|story| story.decided(kind)),
-    }
 }
 
 /// More than a text may have.
@@ -206,7 +183,8 @@ fn receipts() -> Vec<Vector> {
 
 fn decisions() -> Vec<Vector> {
     use DecisionKind as Kind;
-    let of = |kind, name, field: &'static str, to: Value| body(name, field, &decided(kind), &[(field, to)]);
+    let of =
+        |kind, name, field: &'static str, to: Value| body(name, field, &up_to_decision(kind), &[(field, to)]);
     let silent = |kind, name| of(kind, name, "reason", Value::Null);
     vec![
         silent(Kind::Rejected, "rejected-without-a-reason"),
@@ -229,13 +207,18 @@ fn decisions() -> Vec<Vector> {
         of(Kind::Accepted, "deadline-of-an-acceptance", "deadline", json!("review")),
         of(Kind::Accepted, "extension-of-an-acceptance", "extendedSeconds", json!(60)),
         of(Kind::Accepted, "extension-by-nothing-of-an-acceptance", "extendedSeconds", json!(0)),
-        last_edited("decision-of-an-unknown-kind", MALFORMED, &decided(Kind::Accepted), |it| {
+        last_edited("decision-of-an-unknown-kind", MALFORMED, &up_to_decision(Kind::Accepted), |it| {
             set(it, "/predicate/body/kind", json!("pardoned"));
         }),
-        last_edited("deadline-of-an-unknown-name", MALFORMED, &decided(Kind::DeadlineExtended), |it| {
-            set(it, "/predicate/body/deadline", json!("claim"));
-        }),
-        last_edited("decision-about-an-input", INVALID, &decided(Kind::Accepted), |it| {
+        last_edited(
+            "deadline-of-an-unknown-name",
+            MALFORMED,
+            &up_to_decision(Kind::DeadlineExtended),
+            |it| {
+                set(it, "/predicate/body/deadline", json!("claim"));
+            },
+        ),
+        last_edited("decision-about-an-input", INVALID, &up_to_decision(Kind::Accepted), |it| {
             set(it, "/subject/0/name", json!("input"));
         })
         .about("subject"),
@@ -246,12 +229,14 @@ fn decisions() -> Vec<Vector> {
 fn payments() -> Vec<Vector> {
     let released = |name, field, edits: &[(&str, Value)]| body(name, field, &up_to(6), edits);
     let split = |name, field, edits: &[(&str, Value)]| {
-        let statements =
-            story(|story| story.judged(40_011).settled(payment(SettlementKind::Split, 0, 0, 40_011, 60_988)));
+        let statements = received_then(|story| {
+            story.judged(40_011).settled(payment(SettlementKind::Split, 0, 0, 40_011, 60_988))
+        });
         body(name, field, &statements, edits)
     };
-    let captured =
-        |name, field, edits: &[(&str, Value)]| body(name, field, &story(super::sound::captured), edits);
+    let captured = |name, field, edits: &[(&str, Value)]| {
+        body(name, field, &received_then(super::sound::captured), edits)
+    };
     let transfer = json!("xfer_00000000000000000000000008");
     vec![
         released("released-without-a-transfer", "transfers", &[("transfers", json!([]))]),
@@ -303,7 +288,7 @@ fn payments() -> Vec<Vector> {
 /// Settlements that pay nobody.
 fn refunds() -> Vec<Vector> {
     let refunded = |name, field: &'static str, to: Value| {
-        let statements = story(|story| {
+        let statements = received_then(|story| {
             story.decided(DecisionKind::Rejected).settled(settlement(SettlementKind::Refunded))
         });
         body(name, field, &statements, &[(field, to)])

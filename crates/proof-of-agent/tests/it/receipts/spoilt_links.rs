@@ -7,11 +7,10 @@ use proof_of_agent::{
 use serde_json::{Value, json};
 
 use super::sound::captured;
-use super::spoilt_bodies::up_to;
 use super::spoilt_statements::{last_edited, set};
 use super::{Vector, sorted};
 use crate::fixture::{ORIGIN, World, decision, id, settlement};
-use crate::plan::{NEW_ORIGIN, Plan, Story, payment, receipt};
+use crate::plan::{NEW_ORIGIN, Plan, Story, payment, receipt, up_to};
 
 const ACCEPTANCE: ReleasePolicy = ReleasePolicy::OnAcceptance;
 

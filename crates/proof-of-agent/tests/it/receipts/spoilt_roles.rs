@@ -4,10 +4,9 @@ use proof_of_agent::{Decision, DecisionKind, Statement};
 use serde_json::{Value, json};
 
 use super::Vector;
-use super::spoilt_bodies::{decided, up_to};
 use super::spoilt_statements::{last_edited, set};
 use crate::fixture::{World, decision};
-use crate::plan::Story;
+use crate::plan::{Story, up_to, up_to_decision};
 
 pub(super) fn vectors() -> Vec<Vector> {
     let mut vectors = of_kinds();
@@ -54,8 +53,8 @@ fn of_kinds() -> Vec<Vector> {
 
 fn of_decisions() -> Vec<Vector> {
     use DecisionKind as Kind;
-    let by = |kind, name, role: &str| wrong(name, &decided(kind), role);
-    let for_requester = |kind, name| wrong_for_requester(name, &decided(kind));
+    let by = |kind, name, role: &str| wrong(name, &up_to_decision(kind), role);
+    let for_requester = |kind, name| wrong_for_requester(name, &up_to_decision(kind));
     let failed = |role: &str, name| {
         let world = World::new();
         let author = world.by_platform();
@@ -104,17 +103,32 @@ fn for_others() -> Vec<Vector> {
         invalid("receipt-for-the-agent", &up_to(4), "platform", "agent"),
         invalid("receipt-for-the-platform", &up_to(4), "platform", "platform"),
         invalid("settlement-for-an-arbiter", &up_to(6), "platform", "arbiter"),
-        invalid("canceled-for-the-agent", &decided(Kind::Canceled), "platform", "agent"),
-        invalid("extended-for-the-platform", &decided(Kind::DeadlineExtended), "platform", "platform"),
-        invalid("criteria-met-for-the-agent", &decided(Kind::CriteriaMet), "platform", "agent"),
-        invalid("accepted-by-a-requester-for-the-agent", &decided(Kind::Accepted), "requester", "agent"),
-        invalid("disputed-by-the-agent-for-the-requester", &decided(Kind::Disputed), "agent", "requester"),
-        invalid("verdict-by-an-arbiter-for-the-requester", &decided(Kind::Verdict), "arbiter", "requester"),
+        invalid("canceled-for-the-agent", &up_to_decision(Kind::Canceled), "platform", "agent"),
+        invalid("extended-for-the-platform", &up_to_decision(Kind::DeadlineExtended), "platform", "platform"),
+        invalid("criteria-met-for-the-agent", &up_to_decision(Kind::CriteriaMet), "platform", "agent"),
+        invalid(
+            "accepted-by-a-requester-for-the-agent",
+            &up_to_decision(Kind::Accepted),
+            "requester",
+            "agent",
+        ),
+        invalid(
+            "disputed-by-the-agent-for-the-requester",
+            &up_to_decision(Kind::Disputed),
+            "agent",
+            "requester",
+        ),
+        invalid(
+            "verdict-by-an-arbiter-for-the-requester",
+            &up_to_decision(Kind::Verdict),
+            "arbiter",
+            "requester",
+        ),
         // Where the platform may not sign for itself, it may not sign for another than the requester either.
         signed_as(
             "accepted-for-the-agent",
             "envelope.statement.wrongRole",
-            &decided(Kind::Accepted),
+            &up_to_decision(Kind::Accepted),
             "platform",
             json!("agent"),
         ),

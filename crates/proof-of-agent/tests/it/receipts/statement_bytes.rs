@@ -5,12 +5,11 @@ use proof_of_agent::{ReleasePolicy, Statement};
 use serde_json::{Value, json};
 
 use super::Vector;
-use super::spoilt_bodies::up_to;
 use super::spoilt_bundles::{offered, rewritten};
 use super::spoilt_links::linked;
 use super::spoilt_statements::{last_edited, set};
 use crate::fixture::World;
-use crate::plan::{did, receipt, sealed};
+use crate::plan::{did, receipt, sealed, up_to};
 
 const MALFORMED: &str = "envelope.statement.malformed";
 const INVALID: &str = "envelope.statement.invalid";
