@@ -6,6 +6,7 @@ mod aws;
 mod evidence;
 mod intel;
 mod intel_rig;
+mod receipt;
 mod samples;
 
 use poa_common::Timestamp;
